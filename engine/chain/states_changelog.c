@@ -304,6 +304,6 @@ void tide_states_restored(struct tide_states *states, uint32_t index, int64_t be
         tide_log(TIDE_LOG_WARN,
                  "topic \"%s\" partition %d is read from offset %lld, and its state stands for the "
                  "messages up to %lld: those between count twice (were offsets of the group set "
-                 "back?)",
+                 "back, or is it the state of another topic?)",
                  states->input, partition->number, (long long)begin, (long long)partition->newest);
 }

@@ -136,6 +136,15 @@ static bool is_readable(const MDB_val *data, const char *own)
                                          TIDE_STORE_CHANGELOG, strlen(TIDE_STORE_CHANGELOG)) == 0);
 }
 
+/* The same pipeline had another input: in another folder it would restore from the same changelogs. */
+static bool has_other_input(const MDB_val *data, const char *pipeline)
+{
+    const char *at = strstr(pipeline, TIDE_STORE_CHANGELOG);
+    size_t length = at ? (size_t)(at - pipeline) + strlen(TIDE_STORE_CHANGELOG) : 0;
+    return length > 0 && data->mv_size > strlen(FORMAT) + length &&
+           memcmp((const char *)data->mv_data + strlen(FORMAT), pipeline, length) == 0;
+}
+
 /* With `claims` it becomes that of the pipeline when it is nobody's. */
 static int check_pipeline(struct tide_store *store, const char *pipeline, bool claims)
 {
@@ -146,10 +155,14 @@ static int check_pipeline(struct tide_store *store, const char *pipeline, bool c
     if (status == 0 && !claims)
         return tide_fail(TIDE_ENOINPUT, NOTHING, store->dir);
     if (status == 1 && (claims || !is_readable(&data, own)))
-        return tide_fail(TIDE_ECONFIG,
-                         "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another "
-                         "folder",
-                         store->dir, (int)data.mv_size, (const char *)data.mv_data, pipeline);
+        return tide_fail(
+            TIDE_ECONFIG,
+            "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another %s", store->dir,
+            (int)data.mv_size, (const char *)data.mv_data, pipeline,
+            has_other_input(&data, pipeline)
+                ? "folder, and the pipeline otherwise: its changelogs are those of the "
+                  "other topic"
+                : "folder");
     return status < 0 ? status : TIDE_OK;
 }
 

@@ -3,6 +3,7 @@
 local tide = require "tidemill"
 local testing = require "tidemill.testing"
 local child = require "spec.support.child"
+local pipeline_file = require "spec.support.pipeline_file"
 
 local here = debug.getinfo(1, "S").short_src
 
@@ -47,6 +48,21 @@ describe("tidemill.testing", function()
       :feed { timestamp = 2 ^ 53, value = "x" }
     assert.same({ false, "x" }, test:values())
     assert.equal(2 ^ 53, test:results()[2].timestamp)
+  end)
+
+  it("tidemill.testing gives results of different keys in the order of their messages, of a pipeline file", function()
+    local path = pipeline_file.write [[local tide = require "tidemill"
+      return tide.pipeline "x" { tide.kafka_source { brokers = "b", topic = "t", group = "g" },
+        tide.keyed { function(m, state) state.value = m.key return m end, state = "s", processes = 4 },
+        tide.produce { topic = "u" }, state_dir = "s" }]]
+    local test, fed = testing.pipeline(path), {}
+    for i = 1, 200 do
+      fed[i] = tostring(i)
+      test:push { key = "k" .. i % 50, value = fed[i] }
+    end
+    test:feed()
+    assert.same(fed, test:values())
+    pipeline_file.remove_all()
   end)
 
   it("tidemill.testing feeds headers by name, and null ones", function()

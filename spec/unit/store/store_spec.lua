@@ -105,6 +105,20 @@ describe("the store", function()
     assert.is_nil(get "b")
   end)
 
+  it("says that another topic needs another name of the pipeline, and another pipeline another folder", function()
+    local dir = folder .. "-k"
+    local first = assert(open(dir, "p, with the changelog of t"))
+    C.tide_store_close(first)
+    local function refused(owner)
+      assert.is_nil(open(dir, owner))
+      return library.error():match "name another.*$"
+    end
+    assert.equal("name another folder, and the pipeline otherwise: its changelogs are those of the other topic",
+      refused "p, with the changelog of u")
+    assert.equal("name another folder", refused "p")
+    assert.equal("name another folder", refused "pp, with the changelog of t")
+  end)
+
   it("lists the timers of values in the order of their times, and those alone that their values have", function()
     local long = ("x"):rep(C.TIDE_STORE_KEY)
     C.tide_store_has_timers(store, 1)
