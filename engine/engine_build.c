@@ -35,6 +35,7 @@ static int build_source(struct tide_engine *engine, const struct tide_source_pla
     else
         engine->source = tide_memory_source_new(plan, chain->topics);
     chain->source = engine->source;
+    chain->topic_count = plan->together ? plan->topic_count : 1;
     return engine->source ? TIDE_OK : tide_failure();
 }
 
@@ -87,8 +88,9 @@ static int build_changelog(struct tide_engine *engine, const struct tide_plan *p
                                    .timeout_us = plan->source.timeout_us};
     if (plan->source.medium != TIDE_MEDIUM_KAFKA || !plan->state_dir)
         return TIDE_OK;
-    engine->changelog = tide_kafka_changelog_new(plan->source.topics[0], plan->source.timeout_us,
-                                                 chain->loop);
+    engine->changelog = tide_kafka_changelog_new(
+        plan->source.topics[0], plan->source.timeout_us,
+        chain->loop); /* the others have as many partitions */
     if (!engine->changelog)
         return tide_failure();
     chain->changelog = plan->exactly_once ? engine->sink
@@ -106,7 +108,8 @@ static int build_changelog(struct tide_engine *engine, const struct tide_plan *p
 static int name_changelogs(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_states *states = engine->chain.states;
-    int status = tide_states_changelog(states, plan->source.topics[0], engine->chain.topics);
+    int status = tide_states_changelog(states, plan->source.topics, plan->source.topic_count,
+                                       engine->chain.topics);
     for (uint32_t i = 0; i < tide_states_count(states) && status == TIDE_OK; i++) {
         tide_kafka_changelog_topic(engine->changelog, tide_states_topic(states, i));
         status = tide_kafka_sink_changelog(engine->chain.changelog, tide_states_topic(states, i));

@@ -12,9 +12,22 @@
 #include "engine_inside.h"
 #include "kafka/changelog.h"
 #include "shm/counters.h"
+#include "shm/topics.h"
 
 enum { RECORDS = 4096, PORTIONS = 8 /* in a turn */ };
 static const int64_t LOG_US = 5000000;
+
+/* `index`: of the first topic that has the partition. */
+static int read_changelogs(struct tide_engine *engine, uint32_t index)
+{
+    const struct tide_states *states = engine->chain.states;
+    int32_t number = engine->source->partitions[index].number;
+    int status = TIDE_OK;
+    for (uint32_t state = 0; state < tide_states_count(states) && status == TIDE_OK; state++)
+        status = tide_kafka_changelog_read(engine->changelog, state, index, number,
+                                           tide_states_log(states, state, index));
+    return status;
+}
 
 int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, size_t count,
                         int64_t now_us)
@@ -31,12 +44,15 @@ int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, 
             .records = restore->records, .since_us = now_us, .logged_us = now_us};
     for (size_t i = 0; i < count && status == TIDE_OK; i++) {
         uint32_t index = partitions[i];
-        int32_t number = engine->source->partitions[index].number;
-        status = tide_states_assigned(states, index, number);
-        for (uint32_t state = 0; state < tide_states_count(states) && status == TIDE_OK; state++)
-            status = tide_kafka_changelog_read(engine->changelog, state, index, number,
-                                               tide_states_log(states, state, index));
+        const struct tide_partition *partition = &engine->source->partitions[index];
+        status = tide_states_assigned(states, index,
+                                      tide_topics_name(engine->chain.topics, partition->topic),
+                                      partition->number);
+        if (status > 0)
+            status = read_changelogs(engine, index);
     }
+    for (size_t i = 0; i < count && status == TIDE_OK; i++)
+        status = tide_states_together(states, engine->source->partitions[partitions[i]].number);
     return status;
 }
 
@@ -52,11 +68,18 @@ static double seconds(const struct tide_restore *restore, int64_t now_us)
     return time > 1e-6 ? time : 1e-6;
 }
 
-static void release(struct tide_engine *engine, uint32_t index)
+/* Of all topics, since they have come together. */
+static void release(struct tide_engine *engine, int32_t number)
 {
+    struct tide_source *source = engine->source;
     engine->restore.partitions++;
-    tide_states_restored(engine->chain.states, index, engine->source->partitions[index].begin);
-    engine->source->ops->release(engine->source, index);
+    for (uint32_t i = 0; i < source->partition_count; i++) {
+        const struct tide_partition *partition = &source->partitions[i];
+        if (partition->number != number || !partition->owned)
+            continue;
+        tide_states_restored(engine->chain.states, i, partition->begin);
+        source->ops->release(source, i);
+    }
     engine->chain.progress = true;
 }
 
@@ -115,7 +138,7 @@ int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
             return (int)count;
     }
     while (tide_kafka_changelog_ended(engine->changelog, &index))
-        release(engine, index);
+        release(engine, engine->source->partitions[index].number);
     if (tide_kafka_changelog_busy(engine->changelog))
         log_progress(engine, now_us);
     else

@@ -1,31 +1,36 @@
 -- SPDX-License-Identifier: MIT
--- Join two streams: an order and its payment become one message, when both come within ten minutes, by the time that
--- stands in them; an order without a payment goes on alone by then. The events of both are in one file, or topic, by
--- the id that they have in common, with the name of their stream as `kind`: merge.lua makes it of two topics. The state
--- lies in the folder state-of-join. Run it by
--- `tidemill run scripts/join.lua --set input=scripts/samples/orders_payments.jsonl`.
+-- Join two topics: an order and its payment become one message, when both are within ten minutes, by the time that
+-- stands in them; an order without a payment goes on alone. Both topics have the id as their messages' key, and as many
+-- partitions: an engine that gets one of them gets that of the other topic, too.
 local tide = require "tidemill"
 
 local WITHIN = 10 * 60 * 1000 -- milliseconds
 
--- What came first is the state of its id, and waits for the other one.
+local function alone(first)
+  return first and first.topic == "orders" and { json = { order = first.event, payment = tide.null } } or nil
+end
+
+-- What comes first is the state of its id, and waits for the other one.
 local function join(message, state)
-  local both = state.value or {}
-  if message.timer then
-    state.value = nil
-    return both.orders and { json = { order = both.orders, payment = tide.null } } or nil
+  local first = state.value
+  state.value = nil
+  if message.timer then return alone(first) end
+  local event = tide.json.table(message.json)
+  if first and first.topic ~= message.topic and math.abs(message.timestamp - first.at) <= WITHIN then
+    local pair = { [first.topic] = first.event, [message.topic] = event }
+    state:timer(nil)
+    return { json = { order = pair.orders, payment = pair.payments } }
   end
-  both[message.json.kind] = tide.json.table(message.json)
-  local complete = both.orders and both.payments
-  state.value = not complete and both or nil
-  state:timer(not complete and message.timestamp + WITHIN or nil)
-  return complete and { json = { order = both.orders, payment = both.payments } } or nil
+  state.value = { topic = message.topic, at = message.timestamp, event = event }
+  state:timer(message.timestamp + WITHIN)
+  return alone(first)
 end
 
 return tide.pipeline "join" {
-  tide.file_source { path = tide.param("input") },
-  tide.keyed { join, by = "json:id", state = "waiting", time = "json:time", grace = "30s" },
-  tide.file_sink { path = "-" },
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topics = { "orders", "payments" },
+    group = "join", start = "earliest" },
+  tide.keyed { join, by = "key", state = "waiting", time = "json:time", grace = "30s" },
+  tide.produce { topic = "paid_orders" },
   state_dir = tide.param("state", "state-of-join"),
-  dlq = tide.dlq { path = "-" },
+  dlq = tide.dlq { topic = "join.dlq" },
 }

@@ -44,8 +44,9 @@ struct tide_source_plan {
     enum tide_start start; /* where a partition begins that has no committed offset */
     int64_t start_at;      /* OFFSET: the offset; TIME: ms since the epoch */
     bool until_end;        /* stop at the ends that the partitions have at start */
-    uint32_t partitions;   /* memory: how many */
-    int64_t timeout_us;    /* broker_timeout */
+    bool together; /* partition P of all topics belongs to one engine, as all have one state */
+    uint32_t partitions; /* memory: how many */
+    int64_t timeout_us;  /* broker_timeout */
 };
 
 /** A table (tide.table): a topic that is read from its beginning on, or rows that are given (tide_engine_table_row). */
@@ -127,6 +128,7 @@ struct tide_step_plan {
     uint32_t time_unit_ms;     /* of a number there */
     int64_t grace_ms;          /* the watermark is so far behind the newest time ... */
     int64_t max_ahead_ms;      /* ... which is at most so far ahead of the clock */
+    int64_t idle_us; /* a topic does not hold the others after so long; 0 = it always does */
 };
 
 /** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */

@@ -83,14 +83,13 @@ void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
     commit->asked[partition] = -1;
 }
 
-/* Of state there is none to be stored at some positions (chain/gaps.h). A transaction with results waits for another one. */
+/* A transaction with results is not committed at another position than its own (tide_states_choose), it waits. */
 static int64_t position_of(struct tide_commit *commit, uint32_t partition)
 {
-    const struct tide_states *states = commit->chain->states;
     int64_t position = tide_offsets_position(commit->chain->offsets, partition);
-    if (!states || position < 0)
+    if (!commit->chain->states || position < 0)
         return position;
-    int64_t limit = tide_states_limit(states, partition, position);
+    int64_t limit = tide_states_limit(commit->chain->states, partition);
     commit->held_back |= limit < position && (commit->barrier || limit == commit->asked[partition]);
     return commit->barrier ? position : limit;
 }
@@ -106,12 +105,14 @@ static size_t collect_positions(struct tide_commit *commit)
         return commit->position_count; /* what was asked for the first time */
     commit->held_back = false;
     grow_to(commit, (uint32_t)tide_offsets_partitions(offsets));
+    if (commit->chain->states)
+        tide_states_choose(commit->chain->states, offsets);
     for (uint32_t i = 0; i < commit->partition_count; i++) {
-        int64_t position = position_of(commit, i);
-        if (position < 0 || position == commit->asked[i] ||
-            (!tide_offsets_may_commit(offsets, i) && !tide_fault("bug.commit_after_revoke")))
+        if (!tide_offsets_may_commit(offsets, i) && !tide_fault("bug.commit_after_revoke"))
             continue;
-        commit->positions[count++] = (struct tide_position){i, position};
+        int64_t position = position_of(commit, i);
+        if (position >= 0 && position != commit->asked[i])
+            commit->positions[count++] = (struct tide_position){i, position};
     }
     return count;
 }
@@ -385,8 +386,7 @@ bool tide_commit_up_to_date(const struct tide_commit *commit)
     return !commit->plan.enabled || (at_rest && moves_since_last(commit) == 0);
 }
 
-/* Only a time needs a timer: the other policies become due by a message that completes, and so in a turn of the
- * loop. */
+/* Only a time needs a timer: the other policies become due by a message that completes. */
 int64_t tide_commit_deadline_us(const struct tide_commit *commit)
 {
     int64_t wait_us = commit->plan.min_time_us;

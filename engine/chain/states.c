@@ -51,10 +51,11 @@ struct tide_timers *tide_states_timers(const struct tide_states *states)
 int tide_states_open(struct tide_states *states)
 {
     int status = TIDE_OK;
-    char owner[400];
+    char owner[600];
     /* What files were counted into is not what the changelog of this input has. */
-    snprintf(owner, sizeof(owner), "%.180s%s%.180s", states->pipeline,
-             states->input ? TIDE_STORE_CHANGELOG : "", states->input ? states->input : "");
+    snprintf(owner, sizeof(owner), "%.180s%s%.380s", states->pipeline,
+             states->inputs_text ? TIDE_STORE_CHANGELOG : "",
+             states->inputs_text ? states->inputs_text : "");
     states->store = tide_store_open(states->dir, owner, 0);
     if (!states->store)
         return tide_failure();
@@ -190,9 +191,9 @@ struct tide_state_entry *tide_states_find(struct tide_states *states, uint32_t s
         states->places[hash & (states->place_count - 1)] = entry;
         states->bytes += sizeof(*entry) + length;
         struct tide_store_key at = {state, partition, key, length};
-        if (states->input)
+        if (states->inputs_text)
             tide_key_places_note(&states->key_places, &at, states->states[state].name,
-                                 states->input);
+                                 states->inputs_text);
     }
     bool known = entry->value != NULL;
     states->counted.hits += known;
@@ -264,14 +265,15 @@ static void note_timer(struct tide_states *states, struct tide_state_entry *entr
         tide_timers_set(states->timers, entry, index, offset, at);
 }
 
-/* A value has all changes in it that were accepted before, also those of later messages. */
+/* The change that is accepted next may be covered by a commit that does not cover one before it. Mostly there is none. */
 static void note_order(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                        int64_t offset)
 {
-    if (entry->waiting > 0 && entry->newest_index == index && entry->newest_offset > offset) {
-        tide_gaps_add(&states->gaps, index, offset, entry->newest_offset);
+    bool same = entry->waiting > 0 && entry->newest_index == index;
+    if ((entry->waiting > 0 && !same) || (same && entry->newest_offset > offset))
+        states->crossed = states->change_count + 1;
+    if (same && entry->newest_offset > offset)
         return;
-    }
     entry->newest_index = index;
     entry->newest_offset = offset;
 }
@@ -293,11 +295,6 @@ void tide_states_change(struct tide_states *states, struct tide_state_entry *ent
                                                                          index, false};
 }
 
-int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position)
-{
-    return tide_gaps_limit(&states->gaps, index, position);
-}
-
 void tide_states_drop_change(const struct tide_state_change *change)
 {
     change->entry->waiting--;
@@ -314,7 +311,7 @@ bool tide_states_covers(const struct tide_states *states, const struct tide_stat
  * partition any more. */
 static void forget_changes(struct tide_states *states, uint32_t index)
 {
-    uint32_t kept = 0, next = states->send_next, end = states->send_end;
+    uint32_t kept = 0, next = states->send_next, end = states->send_end, crossed = states->crossed;
     for (uint32_t i = 0; i < states->change_count; i++) {
         struct tide_state_change change = states->changes[i];
         if (change.index != index || tide_fault("bug.state_kept")) {
@@ -325,6 +322,7 @@ static void forget_changes(struct tide_states *states, uint32_t index)
         tide_states_drop_change(&change);
         states->send_next -= i < next;
         states->send_end -= i < end;
+        states->crossed -= i < crossed;
     }
     states->change_count = kept;
     if (index < states->limit_count)
@@ -352,16 +350,17 @@ static void give_up_timers(struct tide_states *states, uint32_t index)
 void tide_states_forget(struct tide_states *states, uint32_t index)
 {
     forget_changes(states, index);
-    tide_gaps_pass(&states->gaps, index, INT64_MAX);
     tide_timers_forget(states->timers, index);
     give_up_timers(states, index);
-    if (index >= states->partition_count)
+    if (index >= states->index_count || !states->indexes[index].here)
         return;
-    struct tide_state_partition *partition = &states->partitions[index];
-    partition->here = false;
-    for (uint32_t i = 0; partition->logs && i < states->state_count; i++)
+    int32_t number = states->indexes[index].number;
+    struct tide_state_partition *partition = &states->partitions[number];
+    states->indexes[index].here = false;
+    partition->here--;
+    for (uint32_t i = 0; i < states->state_count; i++)
         partition->logs[i].end = -1;
-    tide_states_reload(states, index, partition->number);
+    tide_states_reload(states, index, number);
 }
 
 void tide_states_free(struct tide_states *states)
@@ -382,11 +381,14 @@ void tide_states_free(struct tide_states *states)
         free(states->partitions[i].logs);
     tide_store_close(states->store);
     tide_text_free(&states->record);
+    for (uint32_t i = 0; i < states->index_count; i++)
+        free(states->indexes[i].topic);
+    free(states->indexes);
     free(states->partitions);
     free(states->limits);
-    free(states->input);
+    free(states->chosen);
+    free(states->inputs_text);
     tide_timers_free(states->timers);
-    free(states->gaps.list);
     free(states->inputs);
     free(states->states);
     free(states->changes);

@@ -13,8 +13,12 @@
  *                     transaction. Changes of later messages wait, so the store is always the state at its position
  *   forgotten         the partition was revoked: what is not stored is dropped, since its messages are read again
  *
- * The value that is stored has all changes of its key in it that were accepted before. Where a later message's was accepted
- * first, no position between the two is committed (chain/gaps.h).
+ * The value that is stored has all changes of its key in it that were accepted before, those of later messages and of
+ * other topics too. So a commit has to cover of each key the first changes that were accepted: tide_states_choose finds
+ * such positions.
+ *
+ * Topics that are read together have one state: partition P of each of them is partition P of the state. They come and go
+ * together, since the group is asked to assign them so (plan.source.together).
  *
  * Values are kept in memory up to a bound, as the cache of the store.
  *
@@ -31,7 +35,7 @@
  *
  * A partition, with a changelog:
  *   state       what happens                                     next
- *   AWAY        another engine has it, or none                   RESTORING: tide_states_assigned
+ *   AWAY        another engine has it, or none                   RESTORING: tide_states_assigned, of its first topic
  *   RESTORING   records of its changelogs are stored, from the   READY: tide_states_restored
  *               offset on that the store has; no message of the  AWAY: tide_states_forget
  *               partition is read
@@ -47,6 +51,7 @@
 #include "store/store.h"
 
 struct tide_message;
+struct tide_offsets;
 struct tide_position;
 struct tide_report;
 struct tide_rises;
@@ -70,8 +75,9 @@ struct tide_state_entry {
     struct tide_state_value
         *value;       /* the newest that was accepted; NULL = it has to be read from the store */
     uint32_t waiting; /* its changes that are not stored yet ... */
-    uint32_t newest_index;          /* ... and of which partition and ... */
-    int64_t newest_offset;          /* ... message the newest of these is */
+    uint32_t newest_index; /* ... and of which partition and ... */
+    int64_t newest_offset; /* ... message the newest of these is */
+    uint64_t lowered; /* owned by states_store.c: the last pass that does not cover all of it */
     struct tide_taken_timer *taken; /* owned by timers.c: its timers whose records are in flight */
     uint64_t fill;                  /* owned by task_state.c: the last fill that had it ... */
     uint32_t place;                 /* ... and where it is in that block, in units of 8 bytes */
@@ -89,9 +95,9 @@ struct tide_states *tide_states_new(const char *dir, const char *pipeline);
 void tide_states_free(struct tide_states *states); /* NULL is fine */
 /** A step has this state; its index. `by`: what its keys are, as text. Before tide_states_open. */
 uint32_t tide_states_add(struct tide_states *states, const char *name, const char *by);
-/** After the states were added, before the fork: they have changelogs. `input`: the topic that is read. The topics of the
+/** After the states were added, before the fork: they have changelogs. `inputs`: the topics that are read. The topics of the
  * changelogs get numbers. */
-int tide_states_changelog(struct tide_states *states, const char *input,
+int tide_states_changelog(struct tide_states *states, const char *const *inputs, uint32_t count,
                           struct tide_topics *topics);
 bool tide_states_has_changelog(const struct tide_states *states);
 uint32_t tide_states_count(const struct tide_states *states);
@@ -121,8 +127,11 @@ uint64_t tide_states_fill(struct tide_states *states);
 void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                         int64_t offset, const struct tide_store_value *value);
 
-/** The largest position of the partition up to this one at which there is a state to be stored (chain/gaps.h). */
-int64_t tide_states_limit(const struct tide_states *states, uint32_t index, int64_t position);
+/** Finds for all partitions that may be committed the largest positions, up to those of the tracker, at which there is a state
+ * to be stored. */
+void tide_states_choose(struct tide_states *states, const struct tide_offsets *offsets);
+/** The one of a partition, -1 = none. */
+int64_t tide_states_limit(const struct tide_states *states, uint32_t index);
 
 /** How far `input` was read as partition `index`, when it is the same input still: `mark` and `bytes` are compared. 1 = the
  * offset is in *position. From now on its position is stored too. */
@@ -151,8 +160,12 @@ int tide_states_send(struct tide_states *states, struct tide_sink *sink);
 int tide_states_reported(struct tide_states *states, const struct tide_report *report);
 /** Stores the changes that the commit covers, and its positions. */
 int tide_states_store(struct tide_states *states);
-/** Partition `index` of the source, which is this partition of the input, was assigned: finds how far the store has it. */
-int tide_states_assigned(struct tide_states *states, uint32_t index, int32_t number);
+/** Partition `index` of the source, which is partition `number` of `topic`, was assigned: finds how far the store has it.
+ * 1 = the state of the partition has to be restored, TIDE_OK = it is because of another topic. */
+int tide_states_assigned(struct tide_states *states, uint32_t index, const char *topic,
+                         int32_t number);
+/** A partition of `number` is assigned, but not that of every topic: TIDE_ECONFIG with a text that says so. */
+int tide_states_together(const struct tide_states *states, int32_t number);
 /** The offset of the changelog up to which the store has it; -1 = nothing of it. */
 int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32_t index);
 /** Stores records of changelogs: of each key and value, partition and offset count, and as the origin's partition the index of
@@ -169,7 +182,7 @@ void tide_states_forget(struct tide_states *states, uint32_t index);
 /** Event time (chain/timers.h) of partition `index` of the source, whose number this is, for a state with timers. NULL =
  * the store fails. */
 struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state, uint32_t index,
-                                     int32_t number);
+                                     const char *topic, int32_t number);
 
 struct tide_due {
     struct tide_state_entry *entry; /* its key has this timer */

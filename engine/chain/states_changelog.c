@@ -5,6 +5,7 @@
  * ended. Start reading at tide_states_send for the way to the changelog, and at tide_states_assigned for the way back. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -22,9 +23,32 @@ enum {
     MOST_HOURS = 23  /* that what the store has of a changelog may be old */
 };
 
-int tide_states_changelog(struct tide_states *states, const char *input, struct tide_topics *topics)
+static int by_name(const void *a, const void *b)
 {
-    states->input = tide_copy(input);
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* In the same order, in whichever the pipeline names them. */
+static char *join_names(const char *const *names, uint32_t count)
+{
+    struct tide_text text = {0};
+    const char **sorted = tide_alloc(sizeof(*sorted) * (count + 1));
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = names[i];
+    qsort(sorted, count, sizeof(*sorted), by_name);
+    for (uint32_t i = 0; i < count; i++)
+        tide_text_format(&text, "%s%s", i ? "," : "", sorted[i]);
+    free(sorted);
+    char *joined = tide_copy(text.data);
+    tide_text_free(&text);
+    return joined;
+}
+
+int tide_states_changelog(struct tide_states *states, const char *const *inputs, uint32_t count,
+                          struct tide_topics *topics)
+{
+    states->inputs_text = join_names(inputs, count);
+    states->input_topics = count;
     for (uint32_t i = 0; i < states->state_count; i++) {
         struct tide_state_named *state = &states->states[i];
         char name[512];
@@ -40,7 +64,7 @@ int tide_states_changelog(struct tide_states *states, const char *input, struct 
 
 bool tide_states_has_changelog(const struct tide_states *states)
 {
-    return states->input != NULL;
+    return states->inputs_text != NULL;
 }
 
 uint32_t tide_states_count(const struct tide_states *states)
@@ -111,13 +135,14 @@ int tide_states_send(struct tide_states *states, struct tide_sink *sink)
 int tide_states_reported(struct tide_states *states, const struct tide_report *report)
 {
     uint32_t state = report->origin.sequence >> 16, index = report->origin.sequence & 0xFFFF;
-    tide_require(states->unreported > 0 && index < states->partition_count &&
+    tide_require(states->unreported > 0 && index < states->index_count &&
                  state < states->state_count);
-    struct tide_state_partition *partition = &states->partitions[index];
+    int32_t number = states->indexes[index].number;
+    struct tide_state_partition *partition = &states->partitions[number];
     states->unreported--;
     switch (report->kind) {
     case TIDE_REPORT_DELIVERED:
-        if (partition->here && report->offset >= partition->logs[state].end)
+        if (partition->here > 0 && report->offset >= partition->logs[state].end)
             partition->logs[state].end = report->offset + 1;
         return TIDE_OK;
     case TIDE_REPORT_ABORTED:
@@ -132,8 +157,8 @@ int tide_states_reported(struct tide_states *states, const struct tide_report *r
     int status = tide_fail(TIDE_ECONFIG,
                            "topic \"%s\" partition %d does not take a value of %u bytes: %s; what "
                            "it stands for is not committed, and is read again by the next run",
-                           states->states[state].topic, partition->number,
-                           report->message.value_length, report->text);
+                           states->states[state].topic, number, report->message.value_length,
+                           report->text);
     return tide_states_failed(states, status);
 }
 
@@ -141,21 +166,20 @@ int tide_states_write_logs(struct tide_states *states)
 {
     int status = TIDE_OK;
     struct tide_store_position position = {.mark = (uint64_t)tide_clock_wall_ms()};
-    for (uint32_t i = 0; i < states->partition_count && i < states->limit_count; i++) {
-        const struct tide_state_partition *partition = &states->partitions[i];
-        if (states->limits[i] < 0 || !partition->here)
+    for (uint32_t i = 0; i < states->index_count && i < states->limit_count; i++) {
+        const struct tide_state_index *index = &states->indexes[i];
+        if (states->limits[i] < 0 || !index->here || status != TIDE_OK)
             continue;
         position.offset = states->limits[i];
-        status = tide_store_put_position(states->store, states->input, partition->number,
-                                         &position);
-        for (uint32_t j = 0; j < states->state_count && status == TIDE_OK; j++) {
-            position.offset = partition->logs[j].end;
-            if (position.offset >= 0)
-                status = tide_store_put_position(states->store, states->states[j].topic,
-                                                 partition->number, &position);
-        }
-        if (status != TIDE_OK)
-            break;
+        status = tide_store_put_position(states->store, index->topic, index->number, &position);
+    }
+    for (uint32_t i = 0; i < states->partition_count * states->state_count; i++) {
+        uint32_t number = i / states->state_count, state = i % states->state_count;
+        const struct tide_state_partition *partition = &states->partitions[number];
+        position.offset = partition->here > 0 ? partition->logs[state].end : -1;
+        if (position.offset >= 0 && status == TIDE_OK)
+            status = tide_store_put_position(states->store, states->states[state].topic,
+                                             (int32_t)number, &position);
     }
     return status;
 }
@@ -180,8 +204,7 @@ static int clear(struct tide_states *states, uint32_t state, int32_t number)
 
 /* The topic keeps the records of deleted keys for a day at least (kafka/changelog_topics.h). What is older here may have
  * values whose deletion nobody can see any more. */
-static bool is_too_old(const struct tide_states *states, uint32_t state,
-                       const struct tide_state_partition *partition,
+static bool is_too_old(const struct tide_states *states, uint32_t state, int32_t number,
                        const struct tide_store_position *position)
 {
     int64_t hours = (tide_clock_wall_ms() - (int64_t)position->mark) / 3600000;
@@ -190,57 +213,90 @@ static bool is_too_old(const struct tide_states *states, uint32_t state,
         tide_log(TIDE_LOG_INFO,
                  "topic \"%s\" partition %d: state_dir has it as of %lld hours ago, and values may "
                  "be deleted that the topic does not tell of any more; all of it is read",
-                 states->states[state].topic, partition->number, (long long)hours);
+                 states->states[state].topic, number, (long long)hours);
     return old;
 }
 
-static int begin_log(struct tide_states *states, uint32_t state,
-                     struct tide_state_partition *partition)
+static int begin_log(struct tide_states *states, uint32_t state, int32_t number)
 {
-    struct tide_state_log *log = &partition->logs[state];
+    struct tide_state_log *log = &states->partitions[number].logs[state];
     struct tide_store_position position;
-    int found = tide_store_get_position(states->store, states->states[state].topic,
-                                        partition->number, &position);
+    int found = tide_store_get_position(states->store, states->states[state].topic, number,
+                                        &position);
     if (found < 0)
         return found;
-    bool from_there = found == 1 && !is_too_old(states, state, partition, &position);
+    bool from_there = found == 1 && !is_too_old(states, state, number, &position);
     *log = (struct tide_state_log){from_there ? position.offset : -1, -1};
     /* What is there without an offset is of a changelog that was lost. */
-    return from_there ? TIDE_OK : clear(states, state, partition->number);
+    return from_there ? TIDE_OK : clear(states, state, number);
 }
 
-int tide_states_assigned(struct tide_states *states, uint32_t index, int32_t number)
+static struct tide_state_partition *partition_at(struct tide_states *states, int32_t number)
+{
+    tide_require(number >= 0);
+    tide_grow(&states->partitions, &states->partition_count, (uint32_t)number + 1,
+              sizeof(*states->partitions));
+    struct tide_state_partition *partition = &states->partitions[number];
+    if (!partition->logs)
+        partition->logs = tide_alloc(sizeof(*partition->logs) * (states->state_count + 1));
+    return partition;
+}
+
+int tide_states_assigned(struct tide_states *states, uint32_t index, const char *topic,
+                         int32_t number)
 {
     struct tide_store_position position;
     int status = tide_states_status(states);
     if (status < 0)
         return status;
-    tide_grow(&states->partitions, &states->partition_count, index + 1,
-              sizeof(*states->partitions));
-    struct tide_state_partition *partition = &states->partitions[index];
-    if (!partition->logs)
-        partition->logs = tide_alloc(sizeof(*partition->logs) * (states->state_count + 1));
-    partition->number = number;
-    partition->here = true;
-    int found = tide_store_get_position(states->store, states->input, number, &position);
-    partition->newest = found == 1 ? position.offset - 1 : -1;
-    status = found < 0 ? found : (int)TIDE_OK;
+    int found = tide_store_get_position(states->store, topic, number, &position);
+    if (found < 0)
+        return tide_states_failed(states, found);
+    tide_grow(&states->indexes, &states->index_count, index + 1, sizeof(*states->indexes));
+    struct tide_state_index *at = &states->indexes[index];
+    if (!at->topic)
+        at->topic = tide_copy(topic);
+    tide_require(!at->here);
+    at->here = true;
+    at->number = number;
+    at->newest = found == 1 ? position.offset - 1 : -1;
+    if (partition_at(states, number)->here++ > 0)
+        return TIDE_OK;
     for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++)
-        status = begin_log(states, i, partition);
-    return status < 0 ? tide_states_failed(states, status) : status;
+        status = begin_log(states, i, number);
+    return status < 0 ? tide_states_failed(states, status) : 1;
+}
+
+int tide_states_together(const struct tide_states *states, int32_t number)
+{
+    const char *topic = "";
+    uint32_t here = (uint32_t)number < states->partition_count ? states->partitions[number].here
+                                                               : 0;
+    for (uint32_t i = 0; i < states->index_count; i++)
+        if (states->indexes[i].here && states->indexes[i].number == number)
+            topic = states->indexes[i].topic;
+    if (here == 0 || here == states->input_topics)
+        return TIDE_OK;
+    return tide_fail(
+        TIDE_ECONFIG,
+        "the group has given partition %d of topic \"%s\" to this engine, but not that "
+        "of all of \"%s\", whose state is one: all members of the group must read the "
+        "same topics with partition.assignment.strategy=range, and these must have as "
+        "many partitions; stop those that are older, and start again",
+        number, topic, states->inputs_text);
 }
 
 int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32_t index)
 {
-    return states->partitions[index].logs[state].restored;
+    return states->partitions[states->indexes[index].number].logs[state].restored;
 }
 
 /* Expired values are left out. */
 static int restore(struct tide_states *states, const struct tide_message *record, int64_t now_ms)
 {
-    struct tide_state_partition *partition = &states->partitions[record->origin.partition];
+    struct tide_state_index *index = &states->indexes[record->origin.partition];
     const struct tide_state_named *state = &states->states[record->origin.sequence];
-    struct tide_store_key key = {state->number, partition->number, record->key, record->key_length};
+    struct tide_store_key key = {state->number, index->number, record->key, record->key_length};
     struct tide_store_value value;
     int64_t offset = -1;
     if (!record->key || record->key_length > TIDE_STORE_KEY ||
@@ -250,9 +306,9 @@ static int restore(struct tide_states *states, const struct tide_message *record
                          "topic \"%s\" partition %d offset %lld: no record of a changelog "
                          "(somebody else has written it?); delete the topic, and the state begins "
                          "empty",
-                         state->topic, partition->number, (long long)record->offset);
-    if (offset > partition->newest)
-        partition->newest = offset;
+                         state->topic, index->number, (long long)record->offset);
+    if (states->input_topics == 1 && offset > index->newest) /* else of which topic is unknown */
+        index->newest = offset;
     if (!record->value || (value.expires_ms > 0 && value.expires_ms <= now_ms))
         return tide_store_delete(states->store, &key);
     return tide_store_put(states->store, &key, &value);
@@ -274,7 +330,7 @@ static int restore_all(struct tide_states *states, const struct tide_message *re
         position.offset = records[i].offset + 1;
         status = tide_store_put_position(
             states->store, states->states[records[i].origin.sequence].topic,
-            states->partitions[records[i].origin.partition].number, &position);
+            states->indexes[records[i].origin.partition].number, &position);
     }
     if (status < 0)
         tide_store_rollback(states->store);
@@ -289,21 +345,23 @@ int tide_states_restore(struct tide_states *states, const struct tide_message *r
         status = TIDE_OK; /* the map has grown */
     if (status < 0)
         return tide_states_failed(states, status);
-    for (size_t i = 0; i < count; i++)
-        states->partitions[records[i].origin.partition].logs[records[i].origin.sequence].restored =
-            records[i].offset + 1;
+    for (size_t i = 0; i < count; i++) {
+        int32_t number = states->indexes[records[i].origin.partition].number;
+        states->partitions[number].logs[records[i].origin.sequence].restored = records[i].offset +
+                                                                               1;
+    }
     return TIDE_OK;
 }
 
 /* A batch of an assignment before may have had values found meanwhile. */
 void tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin)
 {
-    const struct tide_state_partition *partition = &states->partitions[index];
-    tide_states_reload(states, index, partition->number);
-    if (begin <= partition->newest)
+    const struct tide_state_index *at = &states->indexes[index];
+    tide_states_reload(states, index, at->number);
+    if (begin <= at->newest)
         tide_log(TIDE_LOG_WARN,
                  "topic \"%s\" partition %d is read from offset %lld, and its state stands for the "
                  "messages up to %lld: those between count twice (were offsets of the group set "
                  "back, or is it the state of another topic?)",
-                 states->input, partition->number, (long long)begin, (long long)partition->newest);
+                 at->topic, at->number, (long long)begin, (long long)at->newest);
 }

@@ -2,11 +2,11 @@
  * engine/chain/states_inside.h - what the files of keyed state share. Each calls only those above it in this list:
  *   changelog_record.c   the bytes of a record of a changelog; no state
  *   key_places.c     keys that come in several partitions
- *   gaps.c           positions at which there is no state to be stored
- *   timers.c         watermarks, and timers that are not stored yet
+ *   watermark.c      how far event time has come
+ *   timers.c         timers that are not stored yet
  *   states.c         values in memory, changes that are not stored yet
  *   states_changelog.c   sends what a commit covers to the changelog, and restores partitions from it
- *   states_store.c   what a commit covers, and its transaction in the store
+ *   states_store.c   what a commit can cover, and its transaction in the store
  *   states_timers.c  which timers are due */
 #ifndef TIDE_CHAIN_STATES_INSIDE_H
 #define TIDE_CHAIN_STATES_INSIDE_H
@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "base/text.h"
-#include "chain/gaps.h"
 #include "chain/key_places.h"
 #include "chain/states.h"
 #include "chain/timers.h"
@@ -42,6 +41,14 @@ struct tide_state_named {
     uint16_t topic_number;
 };
 
+/** A partition of the source, where there is a changelog. */
+struct tide_state_index {
+    bool here; /* it is assigned */
+    int32_t number;
+    char *topic;
+    int64_t newest; /* the largest offset that the state is known to have in it; -1 = none */
+};
+
 /** A partition of one state in its changelog. */
 struct tide_state_log {
     int64_t
@@ -50,10 +57,8 @@ struct tide_state_log {
 };
 
 struct tide_state_partition {
-    bool here; /* it is assigned */
-    int32_t number;
+    uint32_t here;               /* of so many topics it is assigned */
     struct tide_state_log *logs; /* of each state */
-    int64_t newest; /* the largest offset of the input that a restored record has; -1 = none */
 };
 
 struct tide_states {
@@ -70,9 +75,9 @@ struct tide_states {
     struct tide_states_totals counted; /* but for what is known otherwise */
     struct tide_state_change *changes; /* in the order in which they were accepted */
     uint32_t change_count, change_room;
+    uint32_t crossed; /* up to the last one that was accepted out of order: tide_states_choose */
     struct tide_state_input *inputs; /* by partition */
     uint32_t input_count;
-    struct tide_gaps gaps;
     struct tide_key_places key_places; /* where there is a changelog */
     struct tide_timers *timers;
 
@@ -81,10 +86,16 @@ struct tide_states {
     int64_t *limits;
     uint32_t limit_count;
     uint64_t commits; /* that were begun */
+    uint64_t passes;  /* of tide_states_choose */
+    int64_t *chosen;  /* by index */
+    uint32_t chosen_count;
 
     /* states_changelog.c */
-    char *input; /* the topic that is read; NULL = there is no changelog */
-    struct tide_state_partition *partitions; /* by index */
+    char *inputs_text; /* the topics that are read, with commas; NULL = there is no changelog */
+    uint32_t input_topics;
+    struct tide_state_index *indexes; /* of the source */
+    uint32_t index_count;
+    struct tide_state_partition *partitions; /* by number */
     uint32_t partition_count;
     uint32_t send_next; /* of the changes: the first that is not looked at yet */
     uint32_t send_end;
@@ -106,6 +117,12 @@ void tide_states_fill_key(const struct tide_states *states, const struct tide_st
 void tide_states_drop_change(const struct tide_state_change *change);
 /** Drops values that are not in use, if there are too many. */
 void tide_states_shrink(struct tide_states *states);
+
+/* states_store.c */
+
+/** The entry that has the newest time of a partition of the source. NULL when the store fails. */
+struct tide_state_entry *tide_states_time_entry(struct tide_states *states,
+                                                const struct tide_rises *rises);
 
 /* states_changelog.c */
 

@@ -3,11 +3,13 @@
  * once its answer is there (with a changelog) or before it is asked for (files): meanwhile a partition may be revoked, and
  * is not covered any more. Start reading at tide_states_begin. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/grow.h"
 #include "base/status.h"
+#include "chain/offsets.h"
 #include "chain/states_inside.h"
 #include "io/source.h"
 #include "shm/layout.h"
@@ -57,25 +59,72 @@ static int write_all(struct tide_states *states)
     return status == TIDE_OK ? tide_store_commit(states->store) : status;
 }
 
+struct tide_state_entry *tide_states_time_entry(struct tide_states *states,
+                                                const struct tide_rises *rises)
+{
+    char key[TIDE_STORE_KEY] = TIDE_TIMERS_KEY;
+    uint32_t length = TIDE_TIMERS_KEY_LENGTH;
+    size_t more = rises->topic ? strlen(rises->topic) : 0;
+    tide_require(length + more <= sizeof(key));
+    if (more > 0)
+        memcpy(key + length, rises->topic, more);
+    return tide_states_find(states, rises->line->state, rises->line->number, key,
+                            length + (uint32_t)more);
+}
+
 /* What the positions cover of the watermarks becomes a change like any other, of the last message before them. */
 static int settle_times(struct tide_states *states)
 {
-    struct tide_timeline *line;
-    uint32_t at = 0, index;
-    int64_t newest_ms;
-    while (tide_timers_cover(states->timers, &at, states->limits, states->limit_count, &index,
-                             &line, &newest_ms)) {
-        tide_require(states->limits && index < states->limit_count);
-        struct tide_state_entry *entry = tide_states_find(states, line->state, line->number,
-                                                          TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH);
-        double newest = (double)newest_ms;
+    const struct tide_rises *rises;
+    uint32_t at = 0;
+    while ((rises = tide_timers_cover(states->timers, &at, states->limits, states->limit_count))) {
+        struct tide_state_entry *entry = tide_states_time_entry(states, rises);
+        double newest = (double)rises->before_ms;
         struct tide_store_value value = {0, TIDE_STATE_NUMBER, sizeof(newest),
                                          (const char *)&newest};
+        tide_require(states->limits && rises->index < states->limit_count);
         if (!entry)
             return tide_states_status(states);
-        tide_states_change(states, entry, index, states->limits[index] - 1, &value);
+        tide_states_change(states, entry, rises->index, states->limits[rises->index] - 1, &value);
     }
     return TIDE_OK;
+}
+
+/* A change that is covered behind one of its key that is not would count twice: once in the value, and once more when the other
+ * one's message is read again. Lowering one position may leave another change uncovered; the largest positions are found, since
+ * none is lowered further than it has to be. */
+static void lower(struct tide_states *states, int64_t *positions, uint32_t count)
+{
+    bool again = states->crossed > 0 && !tide_fault("bug.state_crossed");
+    while (again) {
+        again = false;
+        states->passes++;
+        for (uint32_t i = 0; i < states->crossed; i++) {
+            const struct tide_state_change *change = &states->changes[i];
+            bool covered = change->index < count && change->offset < positions[change->index];
+            if (!covered) {
+                change->entry->lowered = states->passes;
+            } else if (change->entry->lowered == states->passes) {
+                positions[change->index] = change->offset;
+                again = true;
+            }
+        }
+    }
+}
+
+void tide_states_choose(struct tide_states *states, const struct tide_offsets *offsets)
+{
+    uint32_t count = (uint32_t)tide_offsets_partitions(offsets);
+    tide_grow(&states->chosen, &states->chosen_count, count, sizeof(*states->chosen));
+    for (uint32_t i = 0; i < count; i++)
+        states->chosen[i] = tide_offsets_may_commit(offsets, i) ? tide_offsets_position(offsets, i)
+                                                                : -1;
+    lower(states, states->chosen, count);
+}
+
+int64_t tide_states_limit(const struct tide_states *states, uint32_t index)
+{
+    return index < states->chosen_count ? states->chosen[index] : -1;
 }
 
 static void set_limits(struct tide_states *states, const struct tide_position *positions,
@@ -115,7 +164,7 @@ int tide_states_begin(struct tide_states *states, const struct tide_position *po
             change->entry->commit = states->commits;
     }
     states->send_next = 0;
-    states->send_end = states->input ? states->change_count : 0;
+    states->send_end = states->inputs_text ? states->change_count : 0;
     return TIDE_OK;
 }
 
@@ -133,17 +182,17 @@ int tide_states_store(struct tide_states *states)
     states->counted.store_bytes = tide_store_bytes(states->store);
     if (status < 0)
         return tide_states_failed(states, status);
-    uint32_t kept = 0;
+    uint32_t kept = 0, crossed = states->crossed;
     for (uint32_t i = 0; i < states->change_count; i++) {
         struct tide_state_change change = states->changes[i];
-        if (tide_states_covers(states, &change))
-            tide_states_drop_change(&change);
-        else
+        if (!tide_states_covers(states, &change)) {
             states->changes[kept++] = change;
+            continue;
+        }
+        tide_states_drop_change(&change);
+        states->crossed -= i < crossed;
     }
     states->change_count = kept;
-    for (uint32_t i = 0; i < states->limit_count; i++)
-        tide_gaps_pass(&states->gaps, i, states->limits[i]);
     tide_timers_stored(states->timers, states->limits, states->limit_count);
     tide_states_shrink(states);
     return TIDE_OK;

@@ -4,27 +4,27 @@
  * reading at tide_states_due. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "chain/states_inside.h"
 #include "shm/layout.h"
 
 struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state, uint32_t index,
-                                     int32_t number)
+                                     const char *topic, int32_t number)
 {
-    struct tide_rises *rises = tide_timers_rises(tide_states_timers(states), state, index, number);
-    struct tide_timeline *line = rises->line;
-    if (line->loaded)
+    struct tide_rises *rises = tide_timers_rises(tide_states_timers(states), state, index, topic,
+                                                 number);
+    if (rises->loaded)
         return rises;
-    struct tide_state_entry *entry = tide_states_find(states, state, number, TIDE_TIMERS_KEY,
-                                                      TIDE_TIMERS_KEY_LENGTH);
+    struct tide_state_entry *entry = tide_states_time_entry(states, rises);
     double newest_ms;
     if (!entry)
         return NULL;
-    if (entry->value->kind == TIDE_STATE_NUMBER && entry->value->length == sizeof(newest_ms)) {
+    bool known = entry->value->kind == TIDE_STATE_NUMBER &&
+                 entry->value->length == sizeof(newest_ms);
+    if (known)
         memcpy(&newest_ms, entry->value->bytes, sizeof(newest_ms));
-        line->newest_ms = (int64_t)newest_ms;
-        rises->before_ms = rises->count == 0 ? line->newest_ms : rises->before_ms;
-    }
-    line->loaded = true;
+    rises->heard_us = tide_clock_us();
+    tide_timers_loaded(rises, known ? (int64_t)newest_ms : INT64_MIN);
     return rises;
 }
 

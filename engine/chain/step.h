@@ -34,6 +34,7 @@ struct tide_chain {
     struct tide_states *states;           /* NULL = no step has state */
     struct tide_sink *changelog;          /* writes what the states have; NULL = nothing does */
     struct tide_source *source;           /* names the partitions */
+    uint32_t topic_count;                 /* that are read together into one state; else 1 */
     bool
         progress; /* something happened in this turn, so the chain is polled again before the loop waits */
     /* A transaction is about to end (chain/commit.h): only what it still needs may be sent, see

@@ -14,6 +14,7 @@
 #include "chain/states.h"
 #include "chain/tap.h"
 #include "chain/task.h"
+#include "chain/timers.h"
 #include "shm/counters.h"
 #include "shm/outputs.h"
 
@@ -286,6 +287,8 @@ static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
     if (plan->time != TIDE_TIME_NONE) {
         task->timers.time = tide_event_time_new(plan->time, plan->time_name, plan->time_unit_ms);
         tide_states_add_timers(task->step.chain->states, task->state, plan->grace_ms);
+        tide_timers_topics(tide_states_timers(task->step.chain->states),
+                           task->step.chain->topic_count);
     }
     task->plan.by_name = task->plan.state_by = task->plan.time_name = NULL; /* they are borrowed */
     task->plan.states = NULL;

@@ -18,12 +18,53 @@
 
 static const int64_t LOG_EVERY_US = 60000000;
 
+static struct tide_rises *find_rises(const struct tide_task *task, uint32_t index)
+{
+    const struct tide_chain *chain = task->step.chain;
+    const struct tide_partition *partition = &chain->source->partitions[index];
+    const char *topic = chain->topic_count > 1 ? tide_topics_name(chain->topics, partition->topic)
+                                               : NULL;
+    return tide_states_rises(chain->states, task->state, index, topic, partition->number);
+}
+
+/* With the first message of any topic the partitions of the others are found, too: they hold the watermark. */
 static struct tide_rises *rises_of(const struct tide_task *task, struct tide_origin origin)
 {
     const struct tide_chain *chain = task->step.chain;
+    const struct tide_source *source = chain->source;
     uint32_t index = tide_offsets_partition(chain->offsets, origin);
-    return tide_states_rises(chain->states, task->state, index,
-                             chain->source->partitions[index].number);
+    struct tide_rises *rises = find_rises(task, index);
+    if (!rises || tide_timers_complete(tide_states_timers(chain->states), rises->line))
+        return rises;
+    for (uint32_t i = 0; i < source->partition_count; i++)
+        if (source->partitions[i].number == rises->line->number && source->partitions[i].owned &&
+            !find_rises(task, i))
+            return NULL;
+    return rises;
+}
+
+/* ---- idle topics ---- */
+
+static bool is_at_end(const struct tide_chain *chain, uint32_t index)
+{
+    const struct tide_partition *partition = &chain->source->partitions[index];
+    int64_t read_to = tide_offsets_read_to(chain->offsets, index);
+    return partition->end >= 0 &&
+           (read_to > partition->begin ? read_to : partition->begin) >= partition->end;
+}
+
+/* A message of `rises` has come: which of the other topics may hold the watermark? */
+static void look_for_idle(const struct tide_task *task, struct tide_rises *rises)
+{
+    const struct tide_timeline *line = rises->line;
+    int64_t now_us = line->input_count > 1 ? tide_clock_us() : 0;
+    rises->heard_us = now_us;
+    for (uint32_t i = 0; i < line->input_count; i++) {
+        struct tide_rises *input = line->inputs[i];
+        input->idle = input != rises && task->plan.idle_us > 0 &&
+                      now_us - input->heard_us >= task->plan.idle_us &&
+                      is_at_end(task->step.chain, input->index);
+    }
 }
 
 /* ---- due timers ---- */
@@ -138,10 +179,11 @@ void tide_task_time_taken(struct tide_task *task, const struct tide_message *mes
     struct tide_rises *rises = rises_of(task, message->origin);
     if (!rises)
         return;
-    if (is_ahead(task, message->timestamp))
+    look_for_idle(task, rises);
+    bool ahead = is_ahead(task, message->timestamp);
+    if (ahead)
         tell_ahead(task, message);
-    else
-        tide_timers_rise(rises, message->offset, message->timestamp);
+    tide_timers_rise(rises, message->offset, ahead ? INT64_MIN : message->timestamp);
     if (tide_timers_may_be_due(rises->line))
         hold(task, rises, message);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Watermarks and the timers that are not stored yet. Start reading at tide_timers_rise. */
+ * The partitions of states that have times, and their timers that are not stored yet. Start reading at tide_timers_set. */
 #include "chain/timers.h"
 
 #include <stdlib.h>
@@ -25,12 +25,20 @@ struct timed {
 struct tide_timers {
     struct timed *states; /* by state */
     uint32_t state_count;
-    uint32_t taken; /* of all entries */
+    uint32_t topics; /* that are read together */
+    uint32_t taken;  /* of all entries */
 };
 
 struct tide_timers *tide_timers_new(void)
 {
-    return tide_alloc(sizeof(struct tide_timers));
+    struct tide_timers *timers = tide_alloc(sizeof(*timers));
+    timers->topics = 1;
+    return timers;
+}
+
+void tide_timers_topics(struct tide_timers *timers, uint32_t topics)
+{
+    timers->topics = topics;
 }
 
 void tide_timers_add(struct tide_timers *timers, uint32_t state, int64_t grace_ms)
@@ -61,80 +69,53 @@ static struct tide_timeline *new_line(struct timed *timed, uint32_t state, int32
                                    .number = number,
                                    .grace_ms = timed->grace_ms,
                                    .newest_ms = INT64_MIN,
+                                   .before_ms = INT64_MIN,
                                    .stored_ms = INT64_MIN};
     tide_grow(&timed->lines, &timed->line_count, at + 1, sizeof(struct tide_timeline *));
     timed->lines[at] = line;
     return line;
 }
 
+static struct tide_rises *new_rises(struct tide_timeline *line, uint32_t index, const char *topic)
+{
+    struct tide_rises *rises = tide_alloc(sizeof(*rises));
+    *rises = (struct tide_rises){.line = line,
+                                 .index = index,
+                                 .place = line->input_count,
+                                 .topic = topic,
+                                 .next = INT64_MIN,
+                                 .passed = INT64_MIN,
+                                 .before_ms = INT64_MIN};
+    tide_grow(&line->inputs, &line->input_count, rises->place + 1, sizeof(struct tide_rises *));
+    line->inputs[rises->place] = rises;
+    line->stride = line->input_count + 1;
+    free(line->steps); /* those of fewer topics */
+    line->steps = NULL;
+    line->step_count = line->step_room = 0;
+    return rises;
+}
+
 struct tide_rises *tide_timers_rises(struct tide_timers *timers, uint32_t state, uint32_t index,
-                                     int32_t number)
+                                     const char *topic, int32_t number)
 {
     struct timed *timed = &timers->states[state];
     tide_require(tide_timers_has(timers, state));
     tide_grow(&timed->rises, &timed->rises_count, index + 1, sizeof(struct tide_rises *));
     if (!timed->rises[index]) {
-        struct tide_rises *rises = timed->rises[index] = tide_alloc(sizeof(*rises));
-        rises->line = find_line(timed, number);
-        if (!rises->line)
-            rises->line = new_line(timed, state, number);
-        rises->before_ms = INT64_MIN;
+        struct tide_timeline *line = find_line(timed, number);
+        if (!line)
+            line = new_line(timed, state, number);
+        timed->rises[index] = new_rises(line, index, topic);
     }
     return timed->rises[index];
 }
 
-/* ---- the watermark ---- */
-
-static int64_t newest_of(const struct tide_rises *rises)
+bool tide_timers_complete(const struct tide_timers *timers, const struct tide_timeline *line)
 {
-    return rises->count > 0 ? rises->list[rises->count - 1].newest_ms : rises->before_ms;
-}
-
-/* Where a step before it does not keep the order of the partition, a rise counts from the largest offset on that came
- * before. */
-void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms)
-{
-    struct tide_timeline *line = rises->line;
-    if (time_ms > line->newest_ms)
-        line->newest_ms = time_ms;
-    if (line->newest_ms == newest_of(rises))
-        return;
-    if (rises->count > 0 && rises->list[rises->count - 1].offset > offset)
-        offset = rises->list[rises->count - 1].offset;
-    if (rises->count == rises->room)
-        tide_grow(&rises->list, &rises->room, rises->room * 2 + 256, sizeof(*rises->list));
-    rises->list[rises->count++] = (struct tide_rise){offset, line->newest_ms};
-}
-
-static int64_t less_grace(const struct tide_timeline *line, int64_t newest_ms)
-{
-    return newest_ms == INT64_MIN ? INT64_MIN : newest_ms - line->grace_ms;
-}
-
-int64_t tide_timers_watermark(const struct tide_timeline *line)
-{
-    return less_grace(line, line->newest_ms);
-}
-
-/* How many rises are at offsets before this one. */
-static uint32_t rises_before(const struct tide_rises *rises, int64_t offset)
-{
-    uint32_t low = 0, high = rises->count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (rises->list[middle].offset < offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset)
-{
-    uint32_t before = rises_before(rises, offset);
-    return less_grace(rises->line,
-                      before > 0 ? rises->list[before - 1].newest_ms : rises->before_ms);
+    uint32_t loaded = 0;
+    for (uint32_t i = 0; i < line->input_count; i++)
+        loaded += line->inputs[i]->loaded;
+    return loaded >= timers->topics;
 }
 
 bool tide_timers_may_be_due(const struct tide_timeline *line)
@@ -257,9 +238,11 @@ void tide_timers_set(struct tide_timers *timers, struct tide_state_entry *entry,
 {
     if (!tide_timers_has(timers, entry->state))
         return; /* it was set when the step had times, and waits until it has them again */
+    struct timed *timed = &timers->states[entry->state];
+    struct tide_timeline *line = find_line(timed, entry->partition);
     struct tide_timer timer = {at, entry, offset, index};
     entry->pins++;
-    push(tide_timers_rises(timers, entry->state, index, entry->partition)->line, &timer);
+    push(line ? line : new_line(timed, entry->state, entry->partition), &timer);
 }
 
 /* The list of the store may have a timer that is before the one it was asked for last. What is due already stays in the
@@ -277,41 +260,27 @@ void tide_timers_stored(struct tide_timers *timers, const int64_t *limits, uint3
         const struct timed *timed = &timers->states[i];
         for (uint32_t j = 0; j < timed->line_count; j++) {
             filter(timed->lines[j], limits, count, is_not_stored);
+            tide_timeline_stored(timed->lines[j], limits, count);
             timed->lines[j]->stored_ms = INT64_MIN;
         }
     }
 }
 
-/* Drops the rises that are covered. True when there were some. */
-static bool cover(struct tide_rises *rises, int64_t limit)
-{
-    uint32_t covered = rises ? rises_before(rises, limit) : 0;
-    if (covered == 0)
-        return false;
-    rises->before_ms = rises->list[covered - 1].newest_ms;
-    rises->count -= covered;
-    memmove(rises->list, rises->list + covered, sizeof(*rises->list) * rises->count);
-    return true;
-}
-
-bool tide_timers_cover(struct tide_timers *timers, uint32_t *at, const int64_t *limits,
-                       uint32_t count, uint32_t *index, struct tide_timeline **line,
-                       int64_t *newest_ms)
+const struct tide_rises *tide_timers_cover(struct tide_timers *timers, uint32_t *at,
+                                           const int64_t *limits, uint32_t count)
 {
     uint32_t first = 0;
     for (uint32_t i = 0; i < timers->state_count; i++) {
         const struct timed *timed = &timers->states[i];
         for (uint32_t j = 0; j < timed->rises_count; j++, first++) {
-            if (first < *at || j >= count || !cover(timed->rises[j], limits[j]))
+            if (first < *at || j >= count || !timed->rises[j] ||
+                !tide_rises_cover(timed->rises[j], limits[j]))
                 continue;
             *at = first + 1;
-            *index = j;
-            *line = timed->rises[j]->line;
-            *newest_ms = timed->rises[j]->before_ms;
-            return true;
+            return timed->rises[j];
         }
     }
-    return false;
+    return NULL;
 }
 
 static bool is_of_another(const struct tide_timeline *line, const struct tide_timer *timer,
@@ -332,12 +301,24 @@ void tide_timers_forget(struct tide_timers *timers, uint32_t index)
             continue;
         struct tide_timeline *line = rises->line;
         filter(line, NULL, index, is_of_another);
-        line->loaded = false;
-        line->newest_ms = line->stored_ms = INT64_MIN;
-        line->last_ms = line->last_length = 0;
+        line->newest_ms = line->stored_ms = line->before_ms = INT64_MIN;
+        line->last_ms = line->last_length = line->step_count = 0;
         rises->count = 0;
-        rises->before_ms = INT64_MIN;
+        rises->loaded = rises->idle = false;
+        rises->before_ms = rises->next = rises->passed = INT64_MIN;
     }
+}
+
+int64_t tide_timers_earliest(const struct tide_timers *timers, uint32_t state)
+{
+    const struct timed *timed = &timers->states[state];
+    int64_t earliest_ms = INT64_MAX;
+    for (uint32_t i = 0; i < timed->line_count; i++) {
+        int64_t at_ms = tide_timers_watermark(timed->lines[i]);
+        if (at_ms != INT64_MIN && at_ms < earliest_ms)
+            earliest_ms = at_ms;
+    }
+    return earliest_ms == INT64_MAX ? INT64_MIN : earliest_ms;
 }
 
 void tide_timers_free(struct tide_timers *timers)
@@ -352,6 +333,8 @@ void tide_timers_free(struct tide_timers *timers)
         }
         for (uint32_t j = 0; j < timed->line_count; j++) {
             free(timed->lines[j]->heap);
+            free(timed->lines[j]->inputs);
+            free(timed->lines[j]->steps);
             free(timed->lines[j]);
         }
         free(timed->rises);

@@ -8,6 +8,10 @@
  * complete: the one that moved the watermark, or the one that set a timer which was due at once. So that message becomes
  * complete, and a position passes it, with the timer's results and changes. What is run again sets and moves the same.
  *
+ * Topics that are read together have one watermark in each of their partitions: the newest time is the earliest of what each
+ * of them has as its newest one. A topic that has nothing more to read, and of which nothing came for the time `idle`, is left
+ * out until its next message; that is found out with the next message of another one.
+ *
  *   the watermark        as of a position: each rise is kept with the offset that made it, until a commit covers it. Then
  *                        it is a change of the entry TIDE_TIMERS_KEY, which is stored like any other
  *   timers, accepted     those whose change is not stored yet are in a heap here
@@ -18,7 +22,8 @@
  *                        when its partition is forgotten. One that is tried again or run again is in flight
  *   a timer record       is out of date when the key's timer is another one by then: its worker leaves it out
  *
- * What is accepted, stored and forgotten is told by states.c, what is due is asked by states_timers.c; timers.c calls neither. */
+ * What is accepted, stored and forgotten is told by states.c, what is due is asked by states_timers.c; timers.c calls
+ * neither, and watermark.c calls nobody. */
 #ifndef TIDE_CHAIN_TIMERS_H
 #define TIDE_CHAIN_TIMERS_H
 
@@ -31,7 +36,8 @@
 struct tide_state_entry;
 struct tide_timers;
 
-/** The key of the entry that holds the newest time of a partition; messages with that key are rejected. */
+/** The key of the entry that holds the newest time of a partition; of topics that are read together, it is followed by the
+ * topic's name. Messages whose key begins with it are rejected. */
 #define TIDE_TIMERS_KEY "\0watermark"
 enum { TIDE_TIMERS_KEY_LENGTH = 10 };
 
@@ -50,13 +56,19 @@ struct tide_taken_timer {
     uint32_t index; /* of the partition that its origin is of */
 };
 
-/** A partition of a state. Topics that are read side by side have one together, by the partition's number. */
+/** A partition of a state, by the partition's number: of the topics that are read together. */
 struct tide_timeline {
     uint32_t state;
     int32_t number;
     int64_t grace_ms;
-    bool loaded;       /* newest_ms is what the store has, or newer */
-    int64_t newest_ms; /* INT64_MIN = no message had a time */
+    struct tide_rises **inputs; /* of each topic */
+    uint32_t input_count;
+    int64_t newest_ms; /* INT64_MIN = a topic had no message with a time */
+    /* Of several topics: how newest_ms rose, in `stride` numbers for each rise: it, and the offset after the last message of
+     * each input by then. */
+    int64_t *steps;
+    uint32_t step_count, step_room, stride;
+    int64_t before_ms; /* as of the first of these */
     struct tide_timer *heap;
     uint32_t heap_count, heap_room;
     int64_t
@@ -74,21 +86,36 @@ struct tide_rise {
 /** The rises of one partition of the source, by index. */
 struct tide_rises {
     struct tide_timeline *line;
+    uint32_t index;
+    uint32_t place;    /* among the inputs of its line */
+    const char *topic; /* NULL = it is read alone */
+    bool loaded;       /* what the store has is known */
+    bool idle;         /* it does not hold the others */
+    int64_t heard_us;  /* when its last message came, or it was assigned */
+    int64_t next;      /* the offset after its last message; INT64_MIN = none came */
+    int64_t passed;    /* the position that was stored last; INT64_MIN = none */
     int64_t before_ms; /* as of the first rise that is kept */
     struct tide_rise *list;
     uint32_t count, room;
 };
 
 struct tide_timers *tide_timers_new(void);
+/** So many topics are read together; 1 if it is not called. */
+void tide_timers_topics(struct tide_timers *timers, uint32_t topics);
 void tide_timers_free(struct tide_timers *timers); /* NULL is fine */
 /** The step of this state reads times. */
 void tide_timers_add(struct tide_timers *timers, uint32_t state, int64_t grace_ms);
 bool tide_timers_has(const struct tide_timers *timers, uint32_t state);
-/** Partition `index` of the source, with this number, for a state that has times. The pointer is good until the end. */
+/** Partition `index` of the source, with this number, for a state that has times. `topic` is borrowed for good. The pointer is
+ * good until the end. */
 struct tide_rises *tide_timers_rises(struct tide_timers *timers, uint32_t state, uint32_t index,
-                                     int32_t number);
+                                     const char *topic, int32_t number);
+/** The newest time of the store is known. INT64_MIN = it has none. */
+void tide_timers_loaded(struct tide_rises *rises, int64_t newest_ms);
+/** False as long as the partition of a topic is missing; there is no watermark then. */
+bool tide_timers_complete(const struct tide_timers *timers, const struct tide_timeline *line);
 
-/** A message of this time was read. */
+/** A message of this time was read; INT64_MIN = it counts for nothing but that it came. */
 void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms);
 /** INT64_MIN = there is none yet. */
 int64_t tide_timers_watermark(const struct tide_timeline *line);
@@ -102,15 +129,23 @@ bool tide_timers_may_be_due(const struct tide_timeline *line);
 /** A change is accepted that gives the entry a timer. */
 void tide_timers_set(struct tide_timers *timers, struct tide_state_entry *entry, uint32_t index,
                      int64_t offset, int64_t at);
-/** The next partition of a state, from *at = 0 on, whose newest time a commit at these offsets (by index, -1 = none)
- * changes; false = no more. Rises that are covered are kept no longer. */
-bool tide_timers_cover(struct tide_timers *timers, uint32_t *at, const int64_t *limits,
-                       uint32_t count, uint32_t *index, struct tide_timeline **line,
-                       int64_t *newest_ms);
+/** The next partition, from *at = 0 on, whose newest time (before_ms) a commit at these offsets (by index, -1 = none)
+ * changes; NULL = no more. Rises that are covered are kept no longer. */
+const struct tide_rises *tide_timers_cover(struct tide_timers *timers, uint32_t *at,
+                                           const int64_t *limits, uint32_t count);
 /** The changes before these offsets are stored. */
 void tide_timers_stored(struct tide_timers *timers, const int64_t *limits, uint32_t count);
 /** What was not stored of the partition is dropped. */
 void tide_timers_forget(struct tide_timers *timers, uint32_t index);
+/** The earliest watermark of all partitions of a state; INT64_MIN = there is none. */
+int64_t tide_timers_earliest(const struct tide_timers *timers, uint32_t state);
+
+/* ---- watermark.c, for timers.c ---- */
+
+/** A commit at this offset covers the rises before it: they are kept no longer. False = there are none. */
+bool tide_rises_cover(struct tide_rises *rises, int64_t limit);
+/** What a commit at these offsets covers is stored. */
+void tide_timeline_stored(struct tide_timeline *line, const int64_t *limits, uint32_t count);
 
 /* ---- timers whose records are in flight ---- */
 

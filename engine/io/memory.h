@@ -9,8 +9,8 @@
 
 struct tide_topics;
 
-/** Has plan->partitions partitions (at most 4096) of plan->topics[0]; all are assigned at start. The functions below take a
- * partition's number from 0; one that does not exist is a bug of the caller. */
+/** Has plan->partitions partitions (at most 4096) of plan->topics[0]; all are assigned at start. With plan->together those of the
+ * other topics follow. The functions below take a partition's index from 0; one that does not exist is a bug of the caller. */
 struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
                                            struct tide_topics *topics);
 /** Appends a copy of the message to the partition; its offset is the number of messages before it. */

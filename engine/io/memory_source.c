@@ -12,7 +12,7 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-enum { MOST_PARTITIONS = 4096 };
+enum { MOST_PARTITIONS = 4096 /* of a topic */ };
 
 /* The event that is due for a partition. */
 enum change { NONE, REVOKE, LOSE, ASSIGN };
@@ -26,19 +26,20 @@ struct content {
 
 struct memory_source {
     struct tide_source source;
-    struct tide_partition partitions[MOST_PARTITIONS];
-    struct content contents[MOST_PARTITIONS]; /* of `partitions` */
-    uint32_t next_partition;                  /* partitions take turns */
-    uint32_t polled_partition;                /* of the last poll's messages */
-    uint64_t total;                           /* to read in repeat mode; 0 = not that mode */
+    struct tide_partition *partitions;
+    struct content *contents;  /* of `partitions` */
+    uint32_t next_partition;   /* partitions take turns */
+    uint32_t polled_partition; /* of the last poll's messages */
+    uint64_t total;            /* to read in repeat mode; 0 = not that mode */
     uint64_t read;
     bool ended; /* tide_memory_end was called */
     bool end_reported;
     bool paused;
     bool closed;
-    bool committed;   /* a COMMITTED event is due */
-    bool leaving;     /* revoke_done is awaited */
-    uint32_t changed; /* the partition of the last event */
+    bool committed;    /* a COMMITTED event is due */
+    bool leaving;      /* revoke_done is awaited */
+    uint32_t *changed; /* the partitions of the last event */
+    size_t changed_count;
 };
 
 static struct memory_source *source_of(struct tide_source *source)
@@ -120,8 +121,20 @@ static bool all_read(const struct memory_source *memory)
     return memory->ended;
 }
 
+static void change_partition(struct memory_source *memory, uint32_t partition)
+{
+    struct content *content = &memory->contents[partition];
+    memory->partitions[partition].owned = content->change == ASSIGN;
+    if (content->change != ASSIGN)
+        return;
+    content->next = content->committed < 0 ? 0 : content->committed;
+    memory->partitions[partition].begin = content->next;
+    content->change = NONE;
+}
+
 /* One event at a time, and none until the last revocation was answered: as a consumer group does it. The `change` of a
- * revocation stays until it was answered, so that the partition is not read in between. */
+ * revocation stays until it was answered, so that the partition is not read in between. A partition of several topics comes and
+ * goes in one event. */
 static bool next_change(struct memory_source *memory, struct tide_source_event *event)
 {
     static const enum tide_source_event_kind kinds[] = {
@@ -131,18 +144,19 @@ static bool next_change(struct memory_source *memory, struct tide_source_event *
         partition++;
     if (memory->leaving || partition == memory->source.partition_count)
         return false;
-    struct content *content = &memory->contents[partition];
-    bool assigned = content->change == ASSIGN;
-    memory->changed = partition;
-    *event = (struct tide_source_event){
-        .kind = kinds[content->change], .partitions = &memory->changed, .partition_count = 1};
-    memory->partitions[partition].owned = assigned;
-    memory->leaving = !assigned;
-    if (assigned) {
-        content->next = content->committed < 0 ? 0 : content->committed;
-        memory->partitions[partition].begin = content->next;
-        content->change = NONE;
-    }
+    enum change change = memory->contents[partition].change;
+    int32_t number = memory->partitions[partition].number;
+    memory->changed_count = 0;
+    for (; partition < memory->source.partition_count; partition++)
+        if (memory->partitions[partition].number == number &&
+            memory->contents[partition].change == change)
+            memory->changed[memory->changed_count++] = partition;
+    *event = (struct tide_source_event){.kind = kinds[change],
+                                        .partitions = memory->changed,
+                                        .partition_count = memory->changed_count};
+    memory->leaving = change != ASSIGN;
+    for (size_t i = 0; i < memory->changed_count; i++)
+        change_partition(memory, memory->changed[i]);
     return true;
 }
 
@@ -167,7 +181,8 @@ static void source_revoke_done(struct tide_source *source)
 {
     struct memory_source *memory = source_of(source);
     memory->leaving = false;
-    memory->contents[memory->changed].change = ASSIGN;
+    for (size_t i = 0; i < memory->changed_count; i++)
+        memory->contents[memory->changed[i]].change = ASSIGN;
 }
 
 /* The answer is an event of a later turn, as of every source: the commit only becomes UNDER_WAY after this has
@@ -201,6 +216,9 @@ static void source_free(struct tide_source *source)
 {
     for (size_t i = 0; i < source->partition_count; i++)
         tide_memory_list_free(&source_of(source)->contents[i].list);
+    free(source_of(source)->partitions);
+    free(source_of(source)->contents);
+    free(source_of(source)->changed);
     free(source);
 }
 
@@ -218,14 +236,21 @@ struct tide_source *tide_memory_source_new(const struct tide_source_plan *plan,
                                                .closed = source_closed,
                                                .free = source_free};
     struct memory_source *memory = tide_alloc(sizeof(*memory));
-    int topic = tide_topics_number(topics, plan->topic_count ? plan->topics[0] : "memory");
-    tide_require(plan->partitions <= MOST_PARTITIONS && topic >= 0);
+    uint32_t each = plan->partitions ? plan->partitions : 1;
+    uint32_t count = each * (plan->together ? plan->topic_count : 1);
+    tide_require(each <= MOST_PARTITIONS);
     memory->source.ops = &ops;
-    memory->source.partitions = memory->partitions;
-    memory->source.partition_count = plan->partitions ? plan->partitions : 1;
-    for (size_t i = 0; i < memory->source.partition_count; i++) {
+    memory->source.partitions = memory->partitions = tide_alloc(sizeof(*memory->partitions) *
+                                                                count);
+    memory->source.partition_count = count;
+    memory->contents = tide_alloc(sizeof(*memory->contents) * count);
+    memory->changed = tide_alloc(sizeof(*memory->changed) * count);
+    for (uint32_t i = 0; i < count; i++) {
+        int topic = tide_topics_number(topics,
+                                       plan->topic_count ? plan->topics[i / each] : "memory");
+        tide_require(topic >= 0);
         memory->partitions[i] = (struct tide_partition){.topic = (uint16_t)topic,
-                                                        .number = (int32_t)i};
+                                                        .number = (int32_t)(i % each)};
         memory->contents[i].committed = -1;
     }
     return &memory->source;
@@ -242,7 +267,7 @@ void tide_memory_push(struct tide_source *source, uint32_t partition,
     /* Whatever the spec has put into these fields, a source alone says where a message came from; where it goes is for
      * the steps to say. */
     kept->topic = memory->partitions[partition].topic;
-    kept->partition = (int32_t)partition;
+    kept->partition = memory->partitions[partition].number;
     kept->target_topic = TIDE_TOPIC_NONE;
     kept->target_partition = TIDE_PARTITION_ANY;
     kept->origin.partition = (uint16_t)partition;

@@ -8,6 +8,7 @@
  *   owned     source: REVOKED/LOST event   leaving: no more messages come; the engine drops what was not sent, commits,
  *                                          and calls revoke_done()
  *   leaving   engine: revoke_done()        away: the source gives the partition back to the group
+ * Where topics are read together (plan.source.together) the partitions of one number come and go in one event.
  * Events come in order. No message of a partition comes before its ASSIGNED event was fetched, and none after its REVOKED
  * event exists. */
 #ifndef TIDE_IO_SOURCE_H

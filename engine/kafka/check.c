@@ -49,6 +49,7 @@ static int check_compatible(const struct tide_kafka_check *check,
 {
     const struct tide_source_plan plan = {.topics = check->topics,
                                           .topic_count = check->topic_count,
+                                          .together = check->together,
                                           .apart_topics = check->apart_topics,
                                           .apart_topic_count = check->apart_topic_count};
     return tide_kafka_compatible(&plan, known_topics, *check->cluster ? check->cluster : NULL,

@@ -23,11 +23,31 @@ static int check_limit(const struct tide_source_plan *plan,
     return TIDE_OK;
 }
 
+/* Partition P of each of them has the keys of partition P of the state. A topic that is not there is missed elsewhere. */
+static int check_together(const struct tide_source_plan *plan,
+                          const struct tide_known_topics *known_topics)
+{
+    uint32_t first = plan->together ? tide_known_topics_partitions(known_topics, plan->topics[0])
+                                    : 0;
+    for (uint32_t i = 1; i < plan->topic_count && first > 0; i++) {
+        uint32_t partitions = tide_known_topics_partitions(known_topics, plan->topics[i]);
+        if (partitions > 0 && partitions != first)
+            return tide_fail(TIDE_ECONFIG,
+                             "topic \"%s\" has %u partitions, topic \"%s\" has %u: a state of both "
+                             "needs as many of each, filled by the same partitioner; make one of "
+                             "them anew with as many",
+                             plan->topics[0], first, plan->topics[i], partitions);
+    }
+    return TIDE_OK;
+}
+
 int tide_kafka_compatible(const struct tide_source_plan *plan,
                           const struct tide_known_topics *known_topics, const char *cluster,
                           const struct tide_kafka_output *output)
 {
     int status = check_limit(plan, known_topics, output);
+    if (status == TIDE_OK)
+        status = check_together(plan, known_topics);
     if (status == TIDE_OK && cluster && output->cluster && strcmp(cluster, output->cluster) == 0)
         status = tide_kafka_pattern_apart(plan, cluster);
     return status;

@@ -44,7 +44,7 @@ struct tide_kafka_output {
     uint32_t limit;          /* how many partitions it has */
 };
 /** To be called before start(); `output` is copied. The start fails with TIDE_ECONFIG when a topic has more partitions than the
- * limit, or a pattern finds one of the plan's apart_topics. */
+ * limit, a pattern finds one of the plan's apart_topics, or topics that are read together have different numbers of partitions. */
 void tide_kafka_source_output(struct tide_source *source, const struct tide_kafka_output *output);
 
 /** `dead_letter_topic` may be NULL; it is written by the same producer. */
@@ -75,6 +75,7 @@ struct tide_kafka_check {
     const char *const *topics; /* patterns among them */
     uint32_t topic_count;
     const char *group; /* reads the topics; NULL = they are written */
+    bool together;     /* the topics are read into one state: they must have as many partitions */
     bool dead_letters; /* the last topic takes the dead letters */
     /* Another one than that of any engine, to find out whether transactions work; NULL = not asked. */
     const char *transactional_id;

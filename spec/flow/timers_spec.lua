@@ -357,7 +357,7 @@ return tide.pipeline "timers" {
     assert.equal('{"state":"s","partition":0,"key":"k3900","value":3}\n', value_of 'k3900')
   end)
 
-  -- Of one key, later messages may be run before earlier ones then (chain/gaps.h).
+  -- Of one key, later messages may be run before earlier ones then (tide_states_choose).
   it('counts each message once behind a step that does not keep the order, whatever is killed when', function()
     folder = select(2, pipeline_file.write [[
 local tide = require "tidemill"

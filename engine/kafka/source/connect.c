@@ -74,6 +74,9 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
         {"auto.offset.reset", "error"},
         {"enable.partition.eof", "true"}, /* it shows what comes after the last message */
         {"topic.blacklist", hidden},
+        /* It alone gives partition P of all topics to the same member, if each member reads all of them. */
+        {source->plan.together ? "partition.assignment.strategy" : "enable.partition.eof",
+         source->plan.together ? "range" : "true"},
         {source->plan.instance ? "group.instance.id" : NULL, source->plan.instance},
         {NULL, NULL},
     };

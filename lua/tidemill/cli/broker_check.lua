@@ -60,7 +60,7 @@ function broker_check.connect(plan)
   if not sides then return { reason }, exit_code.CONFIG end
   local tables, texts, code = plan.tables, {}, nil
   local fields = {
-    source = { group = tables.source.group },
+    source = { group = tables.source.group, together = tables.source.together },
     sink = { dead_letters = tables.dlq.kind == "TIDE_DLQ_TOPIC",
       transactional_id = transactional_id(tables) },
     tables = { group = tables.source.group },

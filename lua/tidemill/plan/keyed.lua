@@ -10,8 +10,18 @@ function keyed.keeps_state(tables)
   return false
 end
 
+--- Returns true when topics are read into one state: partition P of each of them belongs to partition P of the state.
+function keyed.joins(tables)
+  local topics = tables.source.topics or {}
+  for _, topic in ipairs(topics) do
+    if topic:find("^%^") then return false end
+  end
+  return #topics > 1 and keyed.keeps_state(tables)
+end
+
 --- State is stored with each commit, also where the source keeps no positions.
 function keyed.plan(tables)
+  tables.source.together = keyed.joins(tables)
   if keyed.keeps_state(tables) and not tables.commit.enabled then
     tables.commit = { enabled = true, min_time_us = 1e6, min_messages = 0 }
   end
@@ -30,8 +40,20 @@ end
 local LONGEST = 249 -- characters of a topic's name
 
 local function kafka_faults(pipeline, tables, step, fault)
-  if #tables.source.topics > 1 or tables.source.topics[1]:find("^%^") then
-    fault(step, "state needs a kafka_source of one topic, by its name: its changelog has a partition for each of that")
+  for _, topic in ipairs(tables.source.topics) do
+    if topic:find("^%^") then
+      fault(step, "state needs a kafka_source whose topics have names, not a pattern: its changelog has as many "
+        .. "partitions as each of them")
+    end
+  end
+  for _, property in ipairs(tables.source_properties) do
+    local name, value = property.name, property.value
+    if tables.source.together and ((name == "partition.assignment.strategy" and value ~= "range")
+      or (name == "group.protocol" and value ~= "classic")) then
+      fault(step, 'the state of several topics needs partition.assignment.strategy = "range" (it is so by itself), '
+        .. 'which gives the same partitions of all of them to one engine; the librdkafka property "%s" is "%s"', name,
+        tostring(value))
+    end
   end
   for _, state in ipairs(step.values.state or {}) do
     local topic = keyed.changelog(pipeline, state)

@@ -133,8 +133,8 @@ end
 
 --- For tests: messages come from the test and results are kept for it; commits are immediate.
 function plan_table.replace_by_memory(result, partitions)
-  replace_source(result, { medium = "TIDE_MEDIUM_MEMORY", topics = { result.source.topics[1] },
-    partitions = partitions })
+  local topics = keyed.joins(result) and result.source.topics or { result.source.topics[1] }
+  replace_source(result, { medium = "TIDE_MEDIUM_MEMORY", topics = topics, partitions = partitions })
   replace_sink(result, { medium = "TIDE_MEDIUM_MEMORY", max_messages = 1000000, max_bytes = 2 ^ 30 })
   keyed.forget(result)
   result.commit = { enabled = true, min_time_us = 0, min_messages = 0 }

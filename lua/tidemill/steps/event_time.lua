@@ -23,6 +23,10 @@ function event_time.options(default, default_text)
       default_text = "1h",
       help = "A time further ahead of the clock than this does not move the watermark. Such messages are counted, and "
         .. "named in the log." },
+    { name = "idle", type = "time", unit = "seconds", default = 60e6, default_text = "1min",
+      help = "Of several topics that are read into one state: one that has nothing more to read, and of which nothing "
+        .. "came for so long, does not hold the watermark of its partition until it has a message again. What it has "
+        .. 'then may be late. 0: it always holds it.' },
   }
 end
 
@@ -44,7 +48,7 @@ function event_time.check(values, fault, given)
     if reason then fault('option "time" = "%s": %s', values.time, reason) end
     return
   end
-  for _, name in ipairs { "time_unit", "grace", "max_ahead" } do
+  for _, name in ipairs { "time_unit", "grace", "max_ahead", "idle" } do
     if given[name] then fault('option "%s": is of use with the option time only', name) end
   end
 end
@@ -54,6 +58,7 @@ function event_time.plan(values, step)
   if not values.time then return end
   for name, value in pairs(time_of(values.time)) do step[name] = value end
   step.time_unit_ms = UNITS[values.time_unit]
+  step.idle_us = values.idle
   step.grace_ms, step.max_ahead_ms = math.floor(values.grace / 1000), math.floor(values.max_ahead / 1000)
 end
 

@@ -10,7 +10,7 @@ local arguments = {}
 
 local MOST_PARTITIONS = 4096 -- of the source in memory (engine/io/memory_source.c)
 local LATEST = 2 ^ 53 -- milliseconds; beyond it numbers are not exact
-local FEEDABLE = { value = true, key = true, headers = true, timestamp = true, partition = true }
+local FEEDABLE = { value = true, key = true, headers = true, timestamp = true, partition = true, topic = true }
 
 local function is_integer(value, least, most)
   return type(value) == "number" and value % 1 == 0 and value >= least and value <= most
@@ -44,15 +44,26 @@ function arguments.path(value, what)
   if type(value) ~= "string" then error(("%s takes the path of a file, got %s"):format(what, shown(value)), 3) end
 end
 
---- Returns the fields of a message to feed. A field that cannot be fed is an error, since it would be lost silently.
-function arguments.message(message, partitions)
+-- The place of a topic among those that are read into one state, from 0; nil is the first one.
+local function topic_place(topic, topics)
+  if topic == nil then return 0 end
+  for i, name in ipairs(topics) do
+    if name == topic then return i - 1 end
+  end
+  error(('a message to feed has the topic %s; the pipeline reads "%s" into one state'):format(shown(topic),
+    table.concat(topics, '", "')), 4)
+end
+
+--- Returns the fields of a message to feed, `partition` as its index in the source. A field that cannot be fed is an
+--- error, since it would be lost silently.
+function arguments.message(message, partitions, topics)
   if type(message) == "string" then message = { value = message } end
   if type(message) ~= "table" then
     error("a message to feed is a string or a table, not " .. check.shown(message), 3)
   end
   for name in pairs(message) do
     if not FEEDABLE[name] then
-      error(('a message to feed has no field "%s"; it has value, key, headers, timestamp, partition')
+      error(('a message to feed has no field "%s"; it has value, key, headers, timestamp, partition, topic')
         :format(tostring(name)), 3)
     end
   end
@@ -61,7 +72,8 @@ function arguments.message(message, partitions)
     key = check.bytes_or_null("key", message.key),
     headers = message.headers ~= nil and header_codec.list(message.headers, 3) or nil,
     timestamp = check.integer("timestamp", message.timestamp or 0, -1, LATEST),
-    partition = check.integer("partition", message.partition or 0, 0, partitions - 1),
+    partition = check.integer("partition", message.partition or 0, 0, partitions - 1)
+      + partitions * topic_place(message.topic, topics),
   }
 end
 

@@ -78,7 +78,7 @@ function testing.open(pipeline, options)
     return nil, problem
   end
   local self = setmetatable({ engine = made, plan = planned, letters = letters, partitions = partitions,
-    fed = 0, ticks = {} }, Test)
+    topics = planned.tables.source.topics, fed = 0, ticks = {} }, Test)
   for _, name in ipairs(OF_MESSAGES) do self.ticks[name] = 0 end
   self.source, self.sink = C.tide_engine_source(made.handle), C.tide_engine_sink(made.handle)
   assert(made:start {})
@@ -177,13 +177,14 @@ end
 
 --- Feeds one message and does not wait.
 function Test:push(message)
-  push(self, (arguments.message(message, self.partitions)))
+  push(self, (arguments.message(message, self.partitions, self.topics)))
 end
 
---- Feeds messages (values, or { value, key, headers, timestamp, partition }) and waits until there is no more progress.
+--- Feeds messages (values, or { value, key, headers, timestamp, partition, topic }) and waits until there is no more
+--- progress.
 function Test:feed(...)
   local messages = {}
-  for i = 1, select("#", ...) do messages[i] = arguments.message((select(i, ...)), self.partitions) end
+  for i = 1, select("#", ...) do messages[i] = arguments.message((select(i, ...)), self.partitions, self.topics) end
   for _, message in ipairs(messages) do push(self, message) end -- all are checked before the first is fed
   settle(self)
   return self
@@ -201,7 +202,7 @@ function Test:replay(path)
     local object, headers = cjson.decode(line), {}
     for i, header in ipairs(object.headers) do headers[i] = { field_of(header, "name"), field_of(header, "value") } end
     push(self, arguments.message({ value = field_of(object, "value"), key = field_of(object, "key"),
-      headers = headers }, self.partitions))
+      headers = headers }, self.partitions, self.topics))
   end
   settle(self)
   return self
@@ -234,8 +235,10 @@ function Test:watermark(time, partition)
     from = arguments.partition(partition, "test:watermark", self.partitions)
     to = from
   end
-  for number = from, to do
-    push(self, { timestamp = at, partition = number }, C.TIDE_MESSAGE_TICK)
+  for i = 0, #self.topics - 1 do
+    for number = from, to do
+      push(self, { timestamp = at, partition = number + i * self.partitions }, C.TIDE_MESSAGE_TICK)
+    end
   end
   local before = self.engine:totals()
   settle(self)
@@ -248,7 +251,7 @@ end
 function Test:revoke(partition)
   partition = arguments.partition(partition, "test:revoke", self.partitions)
   local before = self.engine:totals()
-  C.tide_memory_revoke(self.source, partition, false)
+  for i = 0, #self.topics - 1 do C.tide_memory_revoke(self.source, partition + i * self.partitions, false) end
   repeat until turn(self, 0.005).kind == "assigned"
   local after = self.engine:totals()
   self.fed = self.fed + (after.dropped - before.dropped)

@@ -17,7 +17,7 @@ describe("a timer of a state", function()
   end
 
   local function rise(offset, time)
-    local rises = C.tide_states_rises(states, 0, 0, 0)
+    local rises = C.tide_states_rises(states, 0, 0, nil, 0)
     C.tide_timers_rise(rises, offset, time)
     line = rises.line
   end

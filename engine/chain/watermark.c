@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT
+ * How far event time has come in a partition of a state (chain/timers.h): of one topic, or of several that are read together.
+ * Start reading at tide_timers_rise. */
+#include <string.h>
+
+#include "base/grow.h"
+#include "chain/timers.h"
+
+static int64_t newest_of(const struct tide_rises *rises)
+{
+    return rises->count > 0 ? rises->list[rises->count - 1].newest_ms : rises->before_ms;
+}
+
+static void note_step(struct tide_timeline *line)
+{
+    if (line->step_count == line->step_room)
+        tide_grow(&line->steps, &line->step_room, line->step_room * 2 + 64,
+                  sizeof(*line->steps) * line->stride);
+    int64_t *step = &line->steps[(size_t)line->step_count++ * line->stride];
+    step[0] = line->newest_ms;
+    for (uint32_t i = 0; i < line->input_count; i++)
+        step[1 + i] = line->inputs[i]->next;
+}
+
+/* What is left out while it is idle may come back with earlier times: the watermark does not. */
+static void settle(struct tide_timeline *line)
+{
+    int64_t earliest_ms = INT64_MAX;
+    for (uint32_t i = 0; i < line->input_count; i++) {
+        const struct tide_rises *input = line->inputs[i];
+        if (!input->idle && newest_of(input) < earliest_ms)
+            earliest_ms = newest_of(input);
+    }
+    if (earliest_ms == INT64_MAX || earliest_ms <= line->newest_ms)
+        return;
+    line->newest_ms = earliest_ms;
+    if (line->input_count > 1)
+        note_step(line);
+}
+
+void tide_timers_loaded(struct tide_rises *rises, int64_t newest_ms)
+{
+    struct tide_timeline *line = rises->line;
+    rises->loaded = true;
+    rises->before_ms = newest_ms;
+    for (uint32_t i = 0; i < line->input_count; i++)
+        if (!line->inputs[i]->loaded)
+            return;
+    settle(line);
+    line->before_ms = line->newest_ms;
+}
+
+/* Where a step before it does not keep the order of the partition, a rise counts from the largest offset on that came
+ * before. */
+static void add_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms)
+{
+    if (rises->count > 0 && rises->list[rises->count - 1].offset > offset)
+        offset = rises->list[rises->count - 1].offset;
+    if (rises->count == rises->room)
+        tide_grow(&rises->list, &rises->room, rises->room * 2 + 256, sizeof(*rises->list));
+    rises->list[rises->count++] = (struct tide_rise){offset, time_ms};
+}
+
+void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms)
+{
+    if (offset >= rises->next)
+        rises->next = offset + 1;
+    rises->idle = false;
+    if (time_ms > newest_of(rises))
+        add_rise(rises, offset, time_ms);
+    settle(rises->line);
+}
+
+static int64_t less_grace(const struct tide_timeline *line, int64_t newest_ms)
+{
+    return newest_ms == INT64_MIN ? INT64_MIN : newest_ms - line->grace_ms;
+}
+
+int64_t tide_timers_watermark(const struct tide_timeline *line)
+{
+    return less_grace(line, line->newest_ms);
+}
+
+/* How many rises are at offsets before this one. */
+static uint32_t rises_before(const struct tide_rises *rises, int64_t offset)
+{
+    uint32_t low = 0, high = rises->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (rises->list[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Of several topics: the last step that was made before this message was read. */
+static int64_t newest_at(const struct tide_rises *rises, int64_t offset)
+{
+    const struct tide_timeline *line = rises->line;
+    uint32_t low = 0, high = line->step_count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (line->steps[(size_t)middle * line->stride + 1 + rises->place] <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 ? line->steps[(size_t)(low - 1) * line->stride] : line->before_ms;
+}
+
+int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset)
+{
+    if (rises->line->input_count > 1)
+        return less_grace(rises->line, newest_at(rises, offset));
+    uint32_t before = rises_before(rises, offset);
+    return less_grace(rises->line,
+                      before > 0 ? rises->list[before - 1].newest_ms : rises->before_ms);
+}
+
+/* A step is kept as long as a message that is not stored may have been read before it. */
+void tide_timeline_stored(struct tide_timeline *line, const int64_t *limits, uint32_t count)
+{
+    uint32_t dropped = 0;
+    for (uint32_t i = 0; i < line->input_count; i++) {
+        struct tide_rises *input = line->inputs[i];
+        if (input->index < count && limits[input->index] >= 0)
+            input->passed = limits[input->index];
+    }
+    for (bool passed = true; dropped < line->step_count; dropped++) {
+        const int64_t *step = &line->steps[(size_t)dropped * line->stride];
+        for (uint32_t i = 0; i < line->input_count; i++)
+            passed = passed && step[1 + i] <= line->inputs[i]->passed;
+        if (!passed)
+            break;
+        line->before_ms = step[0];
+    }
+    line->step_count -= dropped;
+    if (dropped > 0)
+        memmove(line->steps, line->steps + (size_t)dropped * line->stride,
+                sizeof(*line->steps) * line->stride * line->step_count);
+}
+
+bool tide_rises_cover(struct tide_rises *rises, int64_t limit)
+{
+    uint32_t covered = rises_before(rises, limit);
+    if (covered == 0)
+        return false;
+    rises->before_ms = rises->list[covered - 1].newest_ms;
+    rises->count -= covered;
+    memmove(rises->list, rises->list + covered, sizeof(*rises->list) * rises->count);
+    return true;
+}
