@@ -40,6 +40,11 @@ local function encoder(node, tagged)
   end
 end
 
+-- What works with the bytes is in closures and no field, so that a script cannot call it with others.
+local function codec_of(node, tagged)
+  return { decode = decoder(node, tagged), encode = encoder(node, tagged) }
+end
+
 local kept, count = { [true] = {}, [false] = {} }, 0
 
 --- The schema of a text, or nil and what is wrong with it. `tagged`: true or false. One that was made before is given
@@ -49,8 +54,10 @@ function avro_codec.make(text, tagged)
   if found then return found end
   local node, problem = avro_schema.read(text)
   if not node then return nil, problem end
-  -- What works with the bytes is in closures and no field, so that a script cannot call it with others.
-  found = { decode = decoder(node, tagged), encode = encoder(node, tagged) }
+  local ok
+  ok, found = pcall(codec_of, node, tagged)
+  if not ok and type(found) ~= "table" then error(found, 0) end
+  if not ok then return nil, "the schema: " .. found[1] end
   if count == MOST_KEPT then kept, count = { [true] = {}, [false] = {} }, 0 end
   kept[tagged][text], count = found, count + 1
   return found

@@ -6,21 +6,22 @@
 -- Why not libavro: version 1.11 of it ends the process at 100 KB of a list that is nested without an end, and takes
 -- gigabytes for an array of 9 bytes that says it has many nulls. Specs compare with it.
 local ffi = require("ffi")
+local codec_read = require("tidemill.lib.codec_read")
 local json = require("tidemill.run.json")
 local marks = require("tidemill.run.marks")
 local varint = require("tidemill.lib.varint")
-local C = require("tidemill.run.ffi").C
 
 local avro_read = {}
 
-local DEEPEST = 100
-local MOST_EMPTY = 65536 -- elements without bytes (nulls) of an array
+local MOST_EMPTY = 65536 -- elements of arrays, and records, without bytes (nulls), in a value
 
 local fail, ends_early, zigzag = varint.fail, varint.ends_early, varint.read_zigzag
 
 -- What the written functions call.
 local parts = { null = json.null, array_mark = marks.array, long = zigzag, double = varint.read_double,
-  float = varint.read_float }
+  float = varint.read_float, deep = codec_read.deep }
+local length
+length, parts.bytes, parts.string = codec_read.sized(zigzag)
 
 function parts.int(p, at, stop)
   local value, behind = zigzag(p, at, stop)
@@ -37,32 +38,9 @@ function parts.boolean(p, at, stop)
   return byte == 1, at + 1
 end
 
--- The length of what follows, all of which is there.
-local function length(p, at, stop)
-  local size, behind = zigzag(p, at, stop)
-  if type(size) ~= "number" or size < 0 then fail(at, "a length below 0 or beyond all bounds") end
-  if size > stop - behind then ends_early(stop) end
-  return size, behind
-end
-
-function parts.bytes(p, at, stop)
-  local size, behind = length(p, at, stop)
-  return ffi.string(p + behind, size), behind + size
-end
-
-function parts.string(p, at, stop)
-  local size, behind = length(p, at, stop)
-  if not C.tide_utf8_is(p + behind, size) then fail(behind, "a string is not UTF-8") end
-  return ffi.string(p + behind, size), behind + size
-end
-
 function parts.fixed(p, at, stop, size)
   if size > stop - at then ends_early(stop) end
   return ffi.string(p + at, size), at + size
-end
-
-function parts.deep(at)
-  fail(at, ("nested deeper than %d"):format(DEEPEST))
 end
 
 function parts.no_branch(at, number)
@@ -76,9 +54,24 @@ function parts.enum(p, at, stop, symbols)
   return symbol, behind
 end
 
+local empty = 0 -- of the value that is being read
+
+-- A value begins.
+function parts.begin()
+  empty = 0
+end
+
+-- Counts what takes no bytes, so that a few bytes are no value beyond all bounds.
+function parts.empty(at, count)
+  empty = empty + count
+  if empty > MOST_EMPTY then
+    fail(at, ("more than %d elements or records without bytes"):format(MOST_EMPTY))
+  end
+end
+
 -- The number of elements of the next block, 0 at the end. Each takes `least` bytes or more, so a number that cannot be
 -- true is refused before anything is allocated.
-function parts.block(p, at, stop, least, before)
+function parts.block(p, at, stop, least)
   local count, behind = zigzag(p, at, stop)
   if type(count) ~= "number" then fail(at, "a block of more than 2^53 elements") end
   if count < 0 then
@@ -87,9 +80,7 @@ function parts.block(p, at, stop, least, before)
     _, behind = length(p, behind, stop) -- its bytes, for those who skip it
   end
   if count * least > stop - behind then ends_early(stop) end
-  if least == 0 and before + count > MOST_EMPTY then
-    fail(at, ("more than %d elements without bytes"):format(MOST_EMPTY))
-  end
+  if least == 0 then parts.empty(at, count) end
   return count, behind
 end
 
@@ -122,8 +113,8 @@ local call_of -- (writer, node): the call that reads a node
 local write = {}
 
 function write.record(writer, node)
-  local lines = { "local t = {" }
-  for i, field in ipairs(node.fields) do lines[i + 1] = ("[%q] = false,"):format(field.name) end
+  local lines = { least_of(node) == 0 and "parts.empty(at, 1)" or "", "local t = {" }
+  for _, field in ipairs(node.fields) do lines[#lines + 1] = ("[%q] = false,"):format(field.name) end
   lines[#lines + 1] = "}"
   for _, field in ipairs(node.fields) do
     lines[#lines + 1] = ("where = %q"):format(node.name .. "." .. field.name)
@@ -137,7 +128,7 @@ function write.array(writer, node)
   return ([[
 local t, count, more = setmetatable({}, parts.array_mark), 0, 0
 while true do
-  more, at = block(p, at, stop, %d, count)
+  more, at = block(p, at, stop, %d)
   if more == 0 then return t, at end
   for i = count + 1, count + more do t[i], at = %s end
   count = count + more
@@ -148,7 +139,7 @@ function write.map(writer, node)
   return ([[
 local t, more, key = {}, 0, nil
 while true do
-  more, at = block(p, at, stop, %d, 0)
+  more, at = block(p, at, stop, %d)
   if more == 0 then return t, at end
   for _ = 1, more do
     key, at = parts.key(p, at, stop, t)
@@ -178,7 +169,7 @@ local function number_of(writer, node)
   number = writer.count + 1
   writer.count, writer.numbers[node] = number, number
   writer.texts[number] = ("read[%d] = function(p, at, stop, depth)\nif depth > %d then parts.deep(at) end\n%s\nend")
-    :format(number, DEEPEST, write[node.kind](writer, node))
+    :format(number, codec_read.DEEPEST, write[node.kind](writer, node))
   return number
 end
 
@@ -202,16 +193,18 @@ local setmetatable, where, read = setmetatable, nil, {}
 local TAIL = [[
 return function(p, at, stop, depth)
   where = nil
+  parts.begin()
   return %s
 end, function() return where end]]
 
 --- Two functions: one reads a value of the node from `p`, at `at` up to `stop`, depth 0, and returns it and where the
 --- next one begins; the other says at which field the first one is. `tagged`: a union's value is { [name] = value }.
+--- Raises a table { text } for a node that cannot be used.
 function avro_read.make(node, tagged)
   local writer = { tagged = tagged, numbers = {}, texts = {}, symbols = {}, count = 0 }
   local call = call_of(writer, node)
   local text = HEAD .. table.concat(writer.texts, "\n") .. "\n" .. TAIL:format(call)
-  return assert(loadstring(text, "=avro"))(parts, zigzag, writer.symbols)
+  return codec_read.compile(text, parts, zigzag, writer.symbols)
 end
 
 return avro_read

@@ -50,13 +50,12 @@ end
 
 local read -- any type
 
-local function add_field(node, known, field, space)
+local function add_field(node, known, field, space, seen)
   if type(field) ~= "table" or not is_name(field.name) then
     fail("%s: a field is an object with a name", node.name)
   end
-  for _, one in ipairs(node.fields) do
-    if one.name == field.name then fail('%s has the field "%s" twice', node.name, field.name) end
-  end
+  if seen[field.name] then fail('%s has the field "%s" twice', node.name, field.name) end
+  seen[field.name] = true
   if field.type == nil then fail('%s: the field "%s" has no type', node.name, field.name) end
   table.insert(node.fields, { name = field.name, node = read(field.type, known, space), default = field.default })
 end
@@ -66,7 +65,8 @@ local declared = {}
 function declared.record(node, declaration, known, space)
   if marks.of(declaration.fields) ~= marks.ARRAY then fail("%s: a record has an array of fields", node.name) end
   node.kind, node.fields = "record", {}
-  for _, field in ipairs(declaration.fields) do add_field(node, known, field, space) end
+  local seen = {}
+  for _, field in ipairs(declaration.fields) do add_field(node, known, field, space, seen) end
 end
 declared.error = declared.record
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- lib/avro_write.lua: makes of the node of a schema (lib/avro_schema.lua) the function that writes its values, as
 -- lib/avro_read.lua does for reading.
+local codec_read = require("tidemill.lib.codec_read")
 local json = require("tidemill.run.json")
 local parts = require("tidemill.lib.avro_put")
 local varint = require("tidemill.lib.varint")
@@ -180,13 +181,13 @@ local function put_default(writer, field)
 end
 
 --- Two functions: one writes a value of the node behind what is in the memory of lib/varint.lua, depth 0, and raises
---- what is wrong as a table { text }; the other says at which field the first one is. `tagged`: as in avro_read.make.
+--- what is wrong as a table { text }; the other says at which field the first one is. Otherwise as avro_read.make.
 function avro_write.make(node, tagged)
   local writer = { tagged = tagged, numbers = {}, texts = {}, nodes = {}, unions = {}, more = {}, count = 0 }
   local call = call_of(writer, node, "value")
   local text = HEAD .. table.concat(writer.texts, "\n") .. "\n" .. table.concat(writer.more, "\n") .. "\n"
     .. TAIL:format(call)
-  return assert(loadstring(text, "=avro"))(parts, writer.nodes, writer.unions, function(field)
+  return codec_read.compile(text, parts, writer.nodes, writer.unions, function(field)
     put_default(writer, field)
   end)
 end

@@ -33,7 +33,7 @@ local function types_of(set)
     if kept[node] then return kept[node] end
     local ok, made = pcall(type_of, node)
     if not ok and type(made) ~= "table" then error(made, 0) end
-    if not ok then return nil, "protobuf: " .. made[1] end
+    if not ok then return nil, ("protobuf: %s: %s"):format(node.name, made[1]) end
     kept[node] = made
     return made
   end

@@ -6,15 +6,14 @@
 -- compiled and carried along; specs compare with protoc.
 local bit = require("bit")
 local ffi = require("ffi")
+local codec_read = require("tidemill.lib.codec_read")
 local integers = require("tidemill.run.integer")
 local marks = require("tidemill.run.marks")
 local number = require("tidemill.run.number")
 local varint = require("tidemill.lib.varint")
-local C = require("tidemill.run.ffi").C
 
 local protobuf_read = {}
 
-local DEEPEST = 100
 local int32, int64 = ffi.typeof("int32_t"), ffi.typeof("int64_t")
 local words, longs = ffi.typeof("const uint32_t *"), ffi.typeof("const uint64_t *")
 local signed = ffi.typeof("const int32_t *")
@@ -28,7 +27,9 @@ protobuf_read.WIRE = { double = FIXED64, float = FIXED32, int64 = VARINT, uint64
 
 -- What the written functions call.
 local parts = { array_mark = marks.array, sint64 = varint.read_zigzag, double = varint.read_double,
-  float = varint.read_float }
+  float = varint.read_float, deep = codec_read.deep }
+parts.length, parts.bytes, parts.string = codec_read.sized(read)
+local length = parts.length
 
 local function given_natural(value)
   return value <= 0x20000000000000ULL and tonumber(value) or integers.given(value)
@@ -88,31 +89,9 @@ function parts.sfixed64(p, at, stop)
   return varint.given(ffi.cast(int64, ffi.cast(longs, p + at)[0])), at + 8
 end
 
-local function length(p, at, stop)
-  local size, behind = read(p, at, stop)
-  if type(size) ~= "number" or size > stop - behind then ends_early(stop) end
-  return size, behind
-end
-parts.length = length
-
-function parts.bytes(p, at, stop)
-  local size, behind = length(p, at, stop)
-  return ffi.string(p + behind, size), behind + size
-end
-
-function parts.string(p, at, stop)
-  local size, behind = length(p, at, stop)
-  if not C.tide_utf8_is(p + behind, size) then fail(behind, "a string is not UTF-8") end
-  return ffi.string(p + behind, size), behind + size
-end
-
 function parts.enum(p, at, stop, names)
   local value, behind = parts.int32(p, at, stop)
   return names[value] or value, behind
-end
-
-function parts.deep(at)
-  fail(at, ("nested deeper than %d"):format(DEEPEST))
 end
 
 function parts.missing(at, name)
@@ -140,7 +119,7 @@ local function skip(p, at, stop, tag, depth)
     at = at + (kind == FIXED32 and 4 or 8)
     if at > stop then ends_early(stop) end
   elseif kind == GROUP then
-    if depth > DEEPEST then parts.deep(at) end
+    if depth > codec_read.DEEPEST then parts.deep(at) end
     while true do
       local inner
       inner, at = tag_at(p, at, stop)
@@ -196,7 +175,10 @@ local function add_field(lines, writer, node, field)
   lines[#lines + 1] = ("elseif tag == %d then where = %q"):format(field.number * 8 + wire, node.name .. "."
     .. field.name)
   local place = ("t[%q]"):format(field.name)
-  for _, other in ipairs(field.others or {}) do lines[#lines + 1] = ("t[%q] = nil"):format(other) end
+  if field.others then
+    table.insert(writer.others, field.others)
+    lines[#lines + 1] = ("for i = 1, %d do t[others[%d][i]] = nil end"):format(#field.others, #writer.others)
+  end
   if field.map then
     add_map(lines, writer, field)
   elseif field.repeated then
@@ -229,7 +211,7 @@ local function initial(field)
 end
 
 local function write(writer, node)
-  local lines = { ("if depth > %d then parts.deep(at) end"):format(DEEPEST), "t = t or {" }
+  local lines = { ("if depth > %d then parts.deep(at) end"):format(codec_read.DEEPEST), "t = t or {" }
   -- The fields of an entry of a map are always there.
   for _, field in ipairs(node.fields) do lines[#lines + 1] = initial(field) end
   lines[#lines + 1] = "}"
@@ -257,17 +239,17 @@ function number_of(writer, node)
   return own
 end
 
-local HEAD = "local parts, names = ...\nlocal setmetatable, where, read = setmetatable, nil, {}\n"
+local HEAD = "local parts, names, others = ...\nlocal setmetatable, where, read = setmetatable, nil, {}\n"
 local TAIL = "\nreturn read[1], function() return where end, function() where = nil end"
 local bytes_type = ffi.typeof("const uint8_t *")
 
 --- A function that reads the bytes of a message: its table; nil and the reason. Raises a table { text } for a message
 --- that cannot be used.
 function protobuf_read.make(node)
-  local writer = { numbers = {}, texts = {}, names = {}, count = 0 }
+  local writer = { numbers = {}, texts = {}, names = {}, others = {}, count = 0 }
   number_of(writer, node)
   local text = HEAD .. table.concat(writer.texts, "\n") .. TAIL
-  local run, where, reset = assert(loadstring(text, "=protobuf"))(parts, writer.names)
+  local run, where, reset = codec_read.compile(text, parts, writer.names, writer.others)
   return function(bytes)
     protobuf_read.held = bytes -- compiled code would let it go while it is read
     reset()

@@ -3,6 +3,7 @@
 -- memory of lib/varint.lua, in the order of the fields' numbers. What is wrong with a value is raised as a table
 -- { text }.
 local ffi = require("ffi")
+local codec_read = require("tidemill.lib.codec_read")
 local checks = require("tidemill.lib.codec_checks")
 local json = require("tidemill.run.json")
 local number_text = require("tidemill.run.number").text
@@ -130,8 +131,12 @@ function parts.key(key, kind, seen)
   return key
 end
 
-function parts.both(other, oneof)
-  fail("and %s are both there, of the oneof %s", other, oneof)
+-- Raises when another member of its oneof is there as well.
+function parts.alone(value, field)
+  for _, other in ipairs(field.others) do
+    local one = value[other]
+    if one ~= nil and one ~= null then fail("and %s are both there, of the oneof %s", other, field.oneof) end
+  end
 end
 
 function parts.missing()
@@ -192,9 +197,9 @@ local function add_field(lines, writer, node, field)
   lines[#lines + 1] = ("v = value[%q]; where = %q"):format(field.name, node.name .. "." .. field.name)
   lines[#lines + 1] = "if v ~= nil then seen = seen + 1 end"
   lines[#lines + 1] = "if v ~= nil and v ~= null then"
-  for _, other in ipairs(field.others or {}) do
-    lines[#lines + 1] = ("if value[%q] ~= nil and value[%q] ~= null then parts.both(%q, %q) end"):format(other, other,
-      other, field.oneof)
+  if field.others then
+    table.insert(writer.nodes, field)
+    lines[#lines + 1] = ("parts.alone(value, nodes[%d])"):format(#writer.nodes)
   end
   if field.map then
     add_map(lines, writer, field)
@@ -245,7 +250,7 @@ function protobuf_write.make(node)
   local writer = { numbers = {}, texts = {}, nodes = {}, count = 0 }
   number_of(writer, node)
   local text = HEAD .. table.concat(writer.texts, "\n") .. TAIL
-  local run, where = assert(loadstring(text, "=protobuf"))(parts, writer.nodes)
+  local run, where = codec_read.compile(text, parts, writer.nodes)
   return function(value)
     if json.is_view(value) then value = json.public.table(value) end
     varint.begin()

@@ -97,7 +97,7 @@ describe("tide.avro", function()
     refused("an int of more than 32 bits", avro.schema "int":decode "\254\255\255\255\31")
     refused("a length below 0", avro.schema "bytes":decode "\1")
     refused('a map has the key "a" twice', avro.schema '{"type":"map","values":"int"}':decode "\4\2a\2\2a\2\0")
-    refused("more than 65536 elements without bytes",
+    refused("more than 65536 elements or records without bytes",
       avro.schema '{"type":"array","items":"null"}':decode "\254\255\255\255\255\255\255\1\0")
     refused("nested deeper than 100", order:decode(("\14\0\0\0\0\2"):rep(200)))
   end)
