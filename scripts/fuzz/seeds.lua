@@ -7,6 +7,7 @@ local ffi = require("ffi")
 local batches = require("spec.support.batch")
 local block = require("spec.support.block")
 local made = require("spec.support.json_random")
+local samples = require("spec.support.codec_samples")
 local tide = require("tidemill")
 local C = require("spec.support.headers").declare("base/text.h", "shm/message_json.h", "chain/dead_letter.h")
 
@@ -288,6 +289,56 @@ seed("record", '{"headers":{"a":"b","c":null},"value":null,"timestamp":5}')
 seed("dead_letter", "original_topic\0in\0original_partition\0003\0stage\0produce\0target_topic\0out\0truncated\0true")
 seed("dead_letter", "tidemill.replay_count\0002\0original_topic\0in\0reason\0error")
 for _, text in ipairs { "r2.3.1", "r0", "bAQ==", "b////" } do seed("dead_letter", text) end
+
+-- ---- values of the codecs, and lines of text (the first letter says what reads it) ----
+
+for i, schema in ipairs(samples.AVRO) do
+  local codec = tide.avro.schema(schema, { tagged = true })
+  seed("codecs", "A" .. schema .. "\0" .. ("\2"):rep(9))
+  for _, value in ipairs(samples.avro_values(tide.null)[i]) do
+    seed("codecs", "a" .. char(i - 1) .. codec:encode(value))
+    seed("codecs", "A" .. schema .. "\0" .. codec:encode(value))
+  end
+  local answer = tide.json.encode { schema = schema, id = i }
+  seed("codecs", "r" .. answer .. "\0" .. answer .. "\0\14\0\0")
+end
+local set = samples.descriptors()
+local order = tide.protobuf.types(set):message "shop.Order"
+for _, value in ipairs(samples.protobuf_values()) do
+  local bytes = order:encode(value)
+  seed("codecs", "p" .. bytes)
+  seed("codecs", "P" .. char(math.floor(#set / 256), #set % 256) .. set .. bytes)
+  seed("codecs", "c" .. tide.protobuf.wrap(7, { 1, 0 }, bytes:sub(1, 9)))
+end
+local file = tide.json.encode { schema = tide.base64.encode(set:match "^\10[\128-\255]*[%z\1-\127](.*)$"),
+  schemaType = "PROTOBUF" }
+seed("codecs", "r" .. file .. "\0" .. file .. "\0\0")
+seed("codecs", 'r{"schema":"\\"int\\"","id":5,"references":[{"name":"x"}]}\0{"error_code":40401,"message":"none"}\0x')
+for _, value in ipairs { { a = 1, b = { 1.5, 2 ^ 60, -1, true, tide.null } }, { tide.msgpack.ext(-1, "abcd"),
+  tide.msgpack.bin "\255" }, tide.msgpack.map { "x", "y" }, ("x"):rep(40), -9007199254740993LL } do
+  seed("codecs", "m" .. tide.msgpack.encode(value))
+end
+for _, text in ipairs { "", "abcabcabc" } do
+  seed("codecs", "g" .. tide.gzip.compress(text))
+  seed("codecs", "g" .. tide.zstd.compress(text))
+end
+
+for how = 0, 7 do
+  for _, text in ipairs { "a,b\r\n1,2\n", '"x ""y""";z\n', "a\tb\n\n", "\239\187\191a,'b'" } do
+    seed("texts", "c" .. char(how) .. text)
+  end
+end
+for _, case in ipairs { "l level=info msg=\"a \\u00e4\\n\" ok id=12 empty=",
+  's <34>1 2003-10-11T22:14:15.003Z h su - ID47 [a@1 x="1" y="\\]"][b] \239\187\191text', "s <34>1 - - - - - -",
+  "s <34>Oct 11 22:14:15 mymachine su[1]: 'su root' failed", 'g\0001.2.3.4 - ann [10/Oct/2000:13:55:36 -0700] "GET /a '
+  .. 'HTTP/1.0" 200 2326 "-" "Mozilla"', "g\1Oct 11 22:14:15 h su[7]: rest", "g\0022026-01-31T12:00:00Z WARN",
+  "g\0031.5 -7", "g\4http://u@h:80/a?b#c", "g\6" .. "7 a 7", "G %{INT:a:int} (?<b>x)\0007 x",
+  "t\00010/Oct/2000:13:55:36 -0700", "t\0012026-01-31 12:00:00,123", "t\2Sat, 31 Jan 2026 12:00:00 GMT",
+  "t\0031/2/69 1:05 PM", "t\0042024-060", "t\5-1769860800.25 +01:00", "t\6Oct  1 22:14:15", "T %A %y%%%n%t%R%D%k%l\0x",
+  "u http://u:p@[::1]:80/a/b?c=d&c=%20+e#f", "u a=1&b=%00&a=2", "e\1\195\169\226\130\172\240\157\132\158",
+  "e\1\255" } do
+  seed("texts", case)
+end
 
 local names = {}
 for target, count in pairs(counts) do names[#names + 1] = ("%s %d"):format(target, count) end

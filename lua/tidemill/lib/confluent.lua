@@ -9,7 +9,7 @@ local varint = require("tidemill.lib.varint")
 
 local confluent = {}
 
-local MOST_INDEXES = 100
+local MOST_INDEXES, MOST_INDEX = 100, 2 ^ 31 - 1
 
 --- The number of the schema, and the bytes behind it; nil and the reason.
 function confluent.split(bytes)
@@ -34,7 +34,9 @@ local function read_indexes(bytes)
   local list = {}
   for i = 1, count do
     list[i], at = varint.read_zigzag(p, at, #bytes)
-    if type(list[i]) ~= "number" or list[i] < 0 then varint.fail(at, "a message index below 0") end
+    if type(list[i]) ~= "number" or list[i] < 0 or list[i] > MOST_INDEX then
+      varint.fail(at, "a message index below 0 or beyond 2^31")
+    end
   end
   return list, at
 end

@@ -120,7 +120,7 @@ local function text_of(key, value)
 end
 
 local function add(parts, entries, key)
-  if type(key) ~= "string" or key == "" or key:find '[%c "=]' then
+  if type(key) ~= "string" or key == "" or key:find '[%z\1-\32"=]' then
     error("tide.logfmt.encode: a key is a text without spaces, quotes and =, got " .. arguments.shown(key), 3)
   end
   local value = entries[key]

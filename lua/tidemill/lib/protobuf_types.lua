@@ -52,9 +52,19 @@ local SET = message("FileDescriptorSet", { { "file", "message", FILE, true } })
 
 -- ---- types ----
 
+-- The full name of a descriptor, which is of no other one.
+local function declare(types, descriptor, space, what)
+  if not descriptor.name or descriptor.name == "" then fail("%s has no name", what) end
+  local name = space .. descriptor.name
+  if types[name] then fail("%s is declared twice", name) end
+  types[name] = true
+  return name
+end
+
 local function add_enum(types, descriptor, space)
-  local enum = { name = space .. descriptor.name, names = {}, numbers = {} }
+  local enum = { name = declare(types, descriptor, space, "an enum"), names = {}, numbers = {} }
   for _, value in ipairs(descriptor.value) do
+    if not value.name then fail("%s has a value without a name", enum.name) end
     local number = value.number or 0
     enum.first = enum.first or number
     enum.names[number] = enum.names[number] or value.name
@@ -64,8 +74,8 @@ local function add_enum(types, descriptor, space)
 end
 
 local function add_message(types, descriptor, space, proto3)
-  local node = { name = space .. descriptor.name, fields = {}, proto3 = proto3, descriptor = descriptor, nested = {},
-    entry = descriptor.options ~= nil and descriptor.options.map_entry == true }
+  local node = { name = declare(types, descriptor, space, "a message"), fields = {}, proto3 = proto3,
+    descriptor = descriptor, nested = {}, entry = descriptor.options ~= nil and descriptor.options.map_entry == true }
   types[node.name] = node
   for _, enum in ipairs(descriptor.enum_type) do add_enum(types, enum, node.name .. ".") end
   for i, inner in ipairs(descriptor.nested_type) do
@@ -84,6 +94,7 @@ end
 local function field_of(types, node, descriptor)
   local kind = KINDS[descriptor.type]
   local name = ("%s.%s"):format(node.name, tostring(descriptor.name))
+  if not descriptor.name then fail("%s has a field without a name", node.name) end
   if not kind or kind == "group" then fail("%s is of the type %s, which is not supported", name, kind or "?") end
   if type(descriptor.number) ~= "number" or descriptor.number < 1 or descriptor.number > 2 ^ 29 - 1 then
     fail("%s has no number", name)
@@ -111,13 +122,35 @@ local function field_of(types, node, descriptor)
   return field
 end
 
-local function add_fields(types, node)
-  for i, descriptor in ipairs(node.descriptor.field) do node.fields[i] = field_of(types, node, descriptor) end
-  table.sort(node.fields, function(a, b) return a.number < b.number end)
+local KEYS = { int64 = true, uint64 = true, int32 = true, fixed64 = true, fixed32 = true, bool = true, string = true,
+  uint32 = true, sfixed32 = true, sfixed64 = true, sint32 = true, sint64 = true }
+
+-- The message that stands for an entry of a map.
+local function check_entry(node)
+  local key, value = node.fields[1], node.fields[2]
+  if #node.fields ~= 2 or key.number ~= 1 or key.name ~= "key" or value.number ~= 2 or value.name ~= "value"
+    or key.repeated or value.repeated or not KEYS[key.kind] then
+    fail("%s is no entry of a map", node.name)
+  end
+end
+
+local function check_names(node)
+  local seen = {}
   for i, field in ipairs(node.fields) do
     if i > 1 and node.fields[i - 1].number == field.number then
       fail("%s has the number %d twice", node.name, field.number)
     end
+    if seen[field.name] then fail("%s has the field %s twice", node.name, field.name) end
+    seen[field.name] = true
+  end
+  if node.entry then check_entry(node) end
+end
+
+local function add_fields(types, node)
+  for i, descriptor in ipairs(node.descriptor.field) do node.fields[i] = field_of(types, node, descriptor) end
+  table.sort(node.fields, function(a, b) return a.number < b.number end)
+  check_names(node)
+  for _, field in ipairs(node.fields) do
     if field.oneof then -- the other members, which it takes away
       field.others = {}
       for _, other in ipairs(node.fields) do

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What a few bytes, or a large schema, may ask of tide.avro and tide.protobuf: it is bounded, and told by name.
+local descriptors = require "spec.support.descriptors"
 local tide = require "tidemill"
 
 local function refused(reason, value, text)
@@ -48,19 +49,14 @@ describe("tide.avro", function()
 end)
 
 describe("tide.protobuf", function()
-  local function varint(number)
-    if number < 128 then return string.char(number) end
-    return string.char(number % 128 + 128) .. varint(math.floor(number / 128))
-  end
-  local function part(number, text) return varint(number * 8 + 2) .. varint(#text) .. text end
+  local field, part = descriptors.field, descriptors.part
   -- A message R with int32 fields f1 to fN, all of one oneof.
   local function oneof_of(count)
     local fields = {}
     for i = 1, count do
-      fields[i] = part(2, part(1, "f" .. i) .. "\24" .. varint(i) .. "\32\1\40\5\72\0")
+      fields[i] = field("f" .. i, i, "int32", { oneof = 0 })
     end
-    return tide.protobuf.types(part(1, part(1, "f") .. part(4, part(1, "R") .. table.concat(fields)
-      .. part(8, part(1, "kind"))) .. part(12, "proto3")))
+    return tide.protobuf.types(descriptors.set(nil, { { "R", table.concat(fields) .. part(8, part(1, "kind")) } }))
   end
 
   it("tide.protobuf takes a oneof of 500 members, and refuses a message that LuaJIT cannot compile", function()
@@ -70,5 +66,25 @@ describe("tide.protobuf", function()
     raises("R.f1 and f500 are both there, of the oneof kind", envelope.encode, envelope, { f1 = 1, f500 = 7 })
     local large = oneof_of(3000)
     raises("types:message: protobuf: R: it is too large: control structure too long", large.message, large, "R")
+  end)
+
+  it("tide.protobuf tells what is wrong with descriptors that protoc did not write", function()
+    local entry = part(3, part(1, "E") .. field("key", 1, "double") .. field("value", 2, "int32") .. part(7, "\56\1"))
+    local map = field("m", 1, "message", { type = ".R.E", repeated = true })
+    for reason, messages in pairs {
+      ["a message has no name"] = { { "", "" } }, ["R is declared twice"] = { { "R", "" }, { "R", "" } },
+      ["an enum has no name"] = { { "R", part(4, "") } },
+      ["R.E has a value without a name"] = { { "R", part(4, part(1, "E") .. part(2, "\16\1")) } },
+    } do
+      raises("tide.protobuf.types: the descriptors: " .. reason, tide.protobuf.types, descriptors.set(nil, messages))
+    end
+    for reason, fields in pairs {
+      ["R has a field without a name"] = part(2, "\24\1\32\1\40\5"), ["R.E is no entry of a map"] = map .. entry,
+      ["R has the field a twice"] = field("a", 1, "int32") .. field("a", 2, "int32"),
+    } do
+      local types = tide.protobuf.types(descriptors.set(nil, { { "R", fields } }))
+      raises(reason, types.message, types, "R")
+    end
+    refused("a message index below 0 or beyond 2^31", tide.protobuf.unwrap "\0\0\0\0\7\2\255\255\255\255\127")
   end)
 end)

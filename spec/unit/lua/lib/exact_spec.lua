@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- No wrong data in silence: what a codec cannot keep exactly is refused with its name (docs/library.md, "What is kept
 -- exactly").
+local descriptors = require "spec.support.descriptors"
 local tide = require "tidemill"
 
 local BEYOND = 2 ^ 53 * 1LL + 1 -- no double has it
@@ -16,22 +17,12 @@ local function raises(reason, ...)
   assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
 end
 
--- A field of a descriptor: its name, number, type and label (google/protobuf/descriptor.proto).
-local function part(number, text)
-  local size = #text < 128 and string.char(#text) or string.char(#text % 128 + 128, math.floor(#text / 128))
-  return string.char(number * 8 + 2) .. size .. text
-end
-
-local function field(name, number, kind, label, more)
-  return part(2, part(1, name) .. string.char(24, number, 32, label or 1, 40, kind) .. (more or ""))
-end
-
 describe("tide.protobuf", function()
-  local entry = part(3, part(1, "MEntry") .. field("key", 1, 3) .. field("value", 2, 5) .. part(7, "\56\1"))
-  local flags = part(3, part(1, "FEntry") .. field("key", 1, 8) .. field("value", 2, 5) .. part(7, "\56\1"))
-  local message = tide.protobuf.types(part(1, part(1, "f") .. part(4, part(1, "R") .. field("d", 1, 1)
-    .. field("f", 2, 2) .. field("m", 3, 11, 3, part(6, ".R.MEntry")) .. field("b", 4, 11, 3, part(6, ".R.FEntry"))
-    .. entry .. flags) .. part(12, "proto3"))):message "R"
+  local field, entry = descriptors.field, descriptors.entry
+  local message = tide.protobuf.types(descriptors.set(nil, { { "R", field("d", 1, "double") .. field("f", 2, "float")
+    .. field("m", 3, "message", { type = ".R.MEntry", repeated = true })
+    .. field("b", 4, "message", { type = ".R.FEntry", repeated = true })
+    .. entry("MEntry", "int64", "int32") .. entry("FEntry", "bool", "int32") } })):message "R"
 
   it("tide.protobuf refuses an integer that a double or float does not hold, and a number beyond a float", function()
     for _, name in ipairs { "d", "f" } do
