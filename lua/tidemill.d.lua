@@ -334,7 +334,7 @@ function tide.keyed(options) end
 ---@field add function function(value, message) that returns the new value of the window: any value that JSON has.
 ---@field init? any The value that a window begins with, or a function that makes it, as a table must be made anew each time.
 ---@field merge? function Of sessions: function(earlier, later) that returns the value of both, where a message joins two.
----@field result? function function(value, window) that returns the result: a string, a table { value, json, key, headers, timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. Without another one the key is that of the window, and the timestamp its end.
+---@field result? function function(value, window) that returns the result: a string, a table { value, json, key, headers, timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. Without another one the key is that of the window, and the timestamp its last millisecond (to - 1).
 ---@field emit? "close"|"update" When there is a result: once, when the watermark has passed the end of the window; or after each message of it, with the value so far.
 ---@field late? string What becomes of a message whose windows have all closed: it is dropped, or goes to this topic. Both are counted (script.window.late).
 ---@field state? string|string[] The name by which the open windows are kept in state_dir. Two steps of a pipeline have two names.

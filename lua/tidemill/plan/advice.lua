@@ -77,6 +77,22 @@ local function about_block(step, add)
     .. 'would be broken up; raise it, or say "auto"', units.show_size(size), batch, units.show_size(batch * MESSAGE))
 end
 
+-- Where a step before one that reads times has several lanes, messages come to the latter in another order than that of
+-- their partition.
+local function about_time(pipeline, add)
+  local before
+  for _, step in ipairs(pipeline.steps) do
+    local values = step.values
+    if before and step.spec.role == "keyed" and values.time then
+      add(step, "%s reads times behind %s, which does not keep the order of a partition: windows may close, and timers "
+        .. "run, before all messages of that time are there, most of all while a backlog is read. Say processes = 1 "
+        .. "there, put this step before it, or give it a long grace", step.name, before.name)
+    end
+    local has_lanes = step.spec.role == "keyed" or values.order == "key" or values.order == "none"
+    if has_lanes and values.processes ~= 1 then before = step end
+  end
+end
+
 local function about_sink(pipeline, source, sink, add)
   if not sink then
     add(pipeline, "no produce or file_sink: results are counted and dropped; add one, unless functions "
@@ -107,6 +123,7 @@ function advice.about(pipeline, own_topics)
     if step.values.rdkafka then about_security(step, add) end
     if step.name == "run_task_with_multiprocessing" then about_block(step, add) end
   end
+  about_time(pipeline, add)
   about_dlq(pipeline, add)
   about_sink(pipeline, source, find(pipeline, "sink"), add)
   return texts

@@ -77,11 +77,12 @@ end
 
 -- ---- results ----
 
--- What `result` returned, as a table with the fields of a message: the key of the window, its end as the time. `where`:
+-- What `result` returned, as a table with the fields of a message: the key of the window, and as the time its
+-- last millisecond: so a window behind this one counts it where it belongs. `where`:
 -- the place of that function.
-local function as_message(returned, key, to, where)
+local function as_message(returned, key, time, where)
   if returned == nil or returned == answer.drop then return nil end
-  local fields = { key = key, timestamp = to, headers = {} }
+  local fields = { key = key, timestamp = time, headers = {} }
   if type(returned) == "string" then
     fields.value = returned
   elseif type(returned) == "table" and getmetatable(returned) == nil then
@@ -136,7 +137,7 @@ function window.process(options)
     local key = state.key
 
     local function emit(one)
-      results[#results + 1] = as_message(result(one[3], { from = one[1], to = one[2], key = key }), key, one[2],
+      results[#results + 1] = as_message(result(one[3], { from = one[1], to = one[2], key = key }), key, one[2] - 1,
         result_place)
     end
 

@@ -62,7 +62,7 @@ return {
     { name = "result", type = "function", default_text = "JSON with key, from, to, value",
       help = "function(value, window) that returns the result: a string, a table { value, json, key, headers, "
         .. "timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. Without "
-        .. "another one the key is that of the window, and the timestamp its end." },
+        .. "another one the key is that of the window, and the timestamp its last millisecond (to - 1)." },
     { name = "emit", type = "choice", values = { "close", "update" }, default = "close",
       help = "When there is a result: once, when the watermark has passed the end of the window; or after each message "
         .. "of it, with the value so far." },
