@@ -290,6 +290,7 @@ static int build(struct tide_engine *engine, const struct tide_plan *plan)
     chain->dlq = tide_dlq_new(&plan->dlq, chain, &status);
     if (!chain->dlq)
         return status;
+    chain->canaries = plan->reloads;
     if (plan_keeps_state(plan))
         chain->states = tide_states_new(plan->state_dir, plan->name);
     if ((status = build_source(engine, &plan->source)) < 0 ||

@@ -12,6 +12,7 @@
  *   engine_restore.c      restores state before a partition is read
  *   engine_revocation.c   gives back partitions that are revoked
  *   engine_watch.c        judges a revision that has taken over
+ *   engine_canary.c       has a share of the batches run by the next revision, too
  *   engine_reload.c       loads the transforms anew
  *   engine_source.c       handles the events of the source
  *   engine_transaction.c  handles the outcomes of transactions (exactly once)

@@ -35,13 +35,15 @@ static void begin(struct tide_engine *engine)
 {
     struct tide_reload *reload = &engine->reload;
     reload->again = false;
+    reload->canary = reload->asked;
     reload->other = tide_zygote_next(engine->zygote, reload->known);
     reload->state = reload->other ? TIDE_RELOAD_LOADING : TIDE_RELOAD_NONE;
     if (!reload->other)
         tell_failure(engine, tide_failure());
 }
 
-int tide_engine_reload(struct tide_engine *engine, const char *known)
+int tide_engine_reload(struct tide_engine *engine, const char *known,
+                       const struct tide_canary_plan *canary)
 {
     struct tide_reload *reload = &engine->reload;
     if (!engine->zygote)
@@ -54,6 +56,7 @@ int tide_engine_reload(struct tide_engine *engine, const char *known)
         TIDE_RELOAD_WATCHING) /* the revision that runs is what the next one is gone back from to */
         end(engine);
     snprintf(reload->known, sizeof(reload->known), "%s", known);
+    reload->asked = canary ? *canary : engine->plan.reload.canary;
     reload->again = reload->state != TIDE_RELOAD_NONE;
     if (reload->again)
         return TIDE_BUSY;
@@ -65,6 +68,7 @@ int tide_engine_reload(struct tide_engine *engine, const char *known)
 
 static void withdraw(struct tide_engine *engine)
 {
+    tide_engine_canary_end(engine);
     for (uint32_t i = 0; i < engine->pool_count; i++)
         tide_pool_next_withdraw(engine->pools[i]);
     engine->reload.state = TIDE_RELOAD_WITHDRAWN;
@@ -123,14 +127,36 @@ static int look_ready(struct tide_engine *engine)
     return status;
 }
 
+static void refuse(struct tide_engine *engine, int status)
+{
+    tell_failure(engine, status);
+    withdraw(engine);
+}
+
 static void start(struct tide_engine *engine)
 {
     int status = look_ready(engine);
-    if (status == TIDE_OK) {
+    if (status == TIDE_OK && engine->reload.canary.share > 0) {
+        tide_engine_canary_begin(engine);
+        engine->reload.state = TIDE_RELOAD_CANARY;
+    } else if (status == TIDE_OK) {
         take_over(engine);
     } else if (status < 0) {
-        tell_failure(engine, status);
-        withdraw(engine);
+        refuse(engine, status);
+    }
+}
+
+/* The canary is looked at first: when one of its workers has died, that it cannot start is not the news. */
+static void try_canary(struct tide_engine *engine)
+{
+    int seen = tide_engine_canary_look(engine);
+    int status = seen < 0 ? seen : look_ready(engine);
+    if (status < 0) {
+        refuse(engine, status);
+    } else if (status == TIDE_OK && seen == TIDE_OK) {
+        tide_engine_canary_tell(engine);
+        tide_engine_canary_end(engine);
+        take_over(engine);
     }
 }
 
@@ -192,8 +218,7 @@ static void come_back(struct tide_engine *engine)
         snprintf(why, sizeof(why), "%s", tide_error());
         tide_fail(status, "%s; and revision %u cannot come back: %s", engine->reload.reason,
                   tide_zygote_revision(engine->reload.other), why);
-        tell_failure(engine, status);
-        withdraw(engine);
+        refuse(engine, status);
     }
 }
 
@@ -227,6 +252,9 @@ void tide_engine_reload_poll(struct tide_engine *engine)
     case TIDE_RELOAD_STARTING:
         start(engine);
         break;
+    case TIDE_RELOAD_CANARY:
+        try_canary(engine);
+        break;
     case TIDE_RELOAD_LEAVING:
         leave(engine);
         break;
@@ -253,10 +281,10 @@ uint32_t tide_engine_revision(const struct tide_engine *engine)
 const char *tide_engine_reload_state_name(const struct tide_engine *engine)
 {
     static const char *const names[] = {
-        [TIDE_RELOAD_NONE] = "none",          [TIDE_RELOAD_LOADING] = "loading",
-        [TIDE_RELOAD_STARTING] = "starting",  [TIDE_RELOAD_LEAVING] = "leaving",
-        [TIDE_RELOAD_WATCHING] = "watching",  [TIDE_RELOAD_RETURNING] = "returning",
-        [TIDE_RELOAD_WITHDRAWN] = "withdrawn"};
+        [TIDE_RELOAD_NONE] = "none",           [TIDE_RELOAD_LOADING] = "loading",
+        [TIDE_RELOAD_STARTING] = "starting",   [TIDE_RELOAD_CANARY] = "canary",
+        [TIDE_RELOAD_LEAVING] = "leaving",     [TIDE_RELOAD_WATCHING] = "watching",
+        [TIDE_RELOAD_RETURNING] = "returning", [TIDE_RELOAD_WITHDRAWN] = "withdrawn"};
     return names[engine->reload.state];
 }
 

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/plan.h"
 #include "proc/forker.h"
 
 struct tide_engine;
@@ -20,8 +21,12 @@ struct tide_zygote;
  *   NONE        nothing                                          LOADING: tide_engine_reload
  *   LOADING     the forker forks a zygote, which loads           STARTING: it has loaded
  *                                                                NONE: it has not; or the files are the same
- *   STARTING    workers start, beside those that run             LEAVING: all are ready: they take over, in this turn
+ *   STARTING    workers start, beside those that run             CANARY: all are ready, and a canary was asked for
+ *                                                                LEAVING: all are ready: they take over, in this turn
  *                                                                WITHDRAWN: one cannot start, or the run ends
+ *   CANARY      they run copies of some batches                  LEAVING: enough were run: they take over, in this turn
+ *               (chain/canary.h)                                 WITHDRAWN: something speaks against them, one cannot start
+ *                                                                again, or the run ends
  *   LEAVING     those before do what they were given; the new    WATCHING: all are gone
  *               ones are watched (engine_watch.c) from now on    RETURNING: they fail more than they may
  *   WATCHING    the older zygote is kept, without workers        NONE: the time of the watch has passed
@@ -35,6 +40,7 @@ enum tide_reload_state {
     TIDE_RELOAD_NONE,
     TIDE_RELOAD_LOADING,
     TIDE_RELOAD_STARTING,
+    TIDE_RELOAD_CANARY,
     TIDE_RELOAD_LEAVING,
     TIDE_RELOAD_WATCHING,
     TIDE_RELOAD_RETURNING,
@@ -53,8 +59,11 @@ struct tide_reload {
     struct tide_zygote *other; /* NULL in NONE */
     bool again;                /* it was asked for meanwhile */
     char known[TIDE_KNOWN_BYTES];
-    struct tide_watch watch; /* owned by engine_watch.c */
-    char reason[1500];       /* RETURNING: why */
+    struct tide_canary_plan asked;  /* with the last one that was asked for ... */
+    struct tide_canary_plan canary; /* ... and with the one that is under way */
+    int64_t canary_until_us;        /* owned by engine_canary.c */
+    struct tide_watch watch;        /* owned by engine_watch.c */
+    char reason[1500];              /* RETURNING: why */
 };
 
 /* ---- engine_watch.c ---- */
@@ -66,6 +75,18 @@ bool tide_engine_watch_is_over(const struct tide_engine *engine);
 /** True when a step has more failures than the plan allows (struct tide_reload_plan): `text` says how many, and names the
  * last dead letter. */
 bool tide_engine_watch_fails(const struct tide_engine *engine, char *text, size_t size);
+
+/* ---- engine_canary.c ---- */
+
+/** Begins with reload.canary; all workers of the next revision are ready. */
+void tide_engine_canary_begin(struct tide_engine *engine);
+/** TIDE_OK: it has seen enough, and nothing speaks against the next revision. TIDE_BUSY: it goes on. TIDE_ECONFIG: something
+ * does. */
+int tide_engine_canary_look(struct tide_engine *engine);
+/** Tells the log what was seen. */
+void tide_engine_canary_tell(const struct tide_engine *engine);
+/** Ends it, whatever it has seen. */
+void tide_engine_canary_end(struct tide_engine *engine);
 
 /* ---- engine_reload.c ---- */
 

@@ -42,27 +42,28 @@ int tide_engine_open_signals(struct tide_engine *engine)
 }
 
 /* 0 = no signal came. */
-static int next_signal(struct tide_engine *engine)
+static int next_signal(struct tide_engine *engine, int *value)
 {
     struct signalfd_siginfo info;
     if (engine->signals < 0 || read(engine->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return 0;
+    *value = info.ssi_code == SI_QUEUE ? info.ssi_int : 0;
     return (int)info.ssi_signo;
 }
 
 void tide_engine_read_signals(struct tide_engine *engine)
 {
-    int number;
-    while ((number = next_signal(engine)) != 0)
-        tide_engine_emit(engine, TIDE_EVENT_SIGNAL, 0, number, NULL);
+    int number, value;
+    while ((number = next_signal(engine, &value)) != 0)
+        tide_engine_emit(engine, TIDE_EVENT_SIGNAL, value, number, NULL);
 }
 
 /* HUP (reopen the files) and the two USR do not end a run, and before it has begun there is no file to reopen. */
 int tide_engine_stop_signal(struct tide_engine *engine)
 {
-    int number;
+    int number, value;
     do
-        number = next_signal(engine);
+        number = next_signal(engine, &value);
     while (number == SIGHUP || number == SIGUSR1 || number == SIGUSR2);
     return number;
 }

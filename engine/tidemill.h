@@ -66,7 +66,7 @@ enum tide_event_kind {
     TIDE_EVENT_REVOKED,
     TIDE_EVENT_LOST,
     TIDE_EVENT_WORKER_LOST,
-    TIDE_EVENT_SIGNAL, /* number */
+    TIDE_EVENT_SIGNAL, /* number; status: the value that came with it (sigqueue), else 0 */
     TIDE_EVENT_RELOADED, /* a later revision of the transforms has taken over: number; text: its mark */
     TIDE_EVENT_RELOAD_FAILED,    /* it has not: status, text */
     TIDE_EVENT_RELOAD_UNCHANGED, /* the files are those that are loaded */
@@ -93,9 +93,10 @@ void tide_engine_close(struct tide_engine *engine);
 int tide_engine_reopen(struct tide_engine *engine);
 /** Has the pipeline file and its transforms loaded anew, in another zygote, whose workers then take over: an event RELOAD...
  * tells how it ended. `known`: the mark of what is loaded, so that nothing happens when the files are the same; "" = load in
- * any case. TIDE_BUSY: it is done once the reload that is under way has ended. TIDE_ECONFIG with the reason when this run
+ * any case. `canary`: how the next revision is tried first; NULL = as the plan says. TIDE_BUSY: it is done once the reload that is under way has ended. TIDE_ECONFIG with the reason when this run
  * cannot. */
-int tide_engine_reload(struct tide_engine *engine, const char *known);
+int tide_engine_reload(struct tide_engine *engine, const char *known,
+                       const struct tide_canary_plan *canary);
 /** The revision of the transforms that runs, from 1, and the state of the reload (engine_reload.h) in small letters. */
 uint32_t tide_engine_revision(const struct tide_engine *engine);
 const char *tide_engine_reload_state_name(const struct tide_engine *engine);

@@ -514,13 +514,17 @@ function tide.dlq(options) end
 function tide.metrics(options) end
 
 ---@class tide.reload.Options
+---@field canary? number|string The share of the batches that workers of the new transforms run as well before they take over, with all side effects. Their results are thrown away. When they reject too much (max_rejected, max_rejected_ratio: what those that run accept), or a worker dies or hangs, the reload is refused. The flag --canary of `tidemill reload` overrides it.
+---@field compare? boolean Whether a canary is refused at the first result, or change of state, that is not byte for byte the same. The flag --compare of `tidemill reload` sets it.
+---@field canary_messages? integer The new transforms take over when each step has run so many messages in the canary, or after canary_time. (in messages)
+---@field canary_time? number|string How long a canary takes at most, however few messages there are. (in seconds)
 ---@field watch_time? number|string How long the transforms that ran before are kept after others have taken over, to go back to. It takes the memory of what they have loaded, and no worker. 0: they are gone at once. (in seconds)
 ---@field max_rejected? integer How many messages of a step may fail in that time: it rejects them, or a worker dies of them. With more, and a share above max_rejected_ratio, those that ran before take over again. (in messages)
 ---@field max_rejected_ratio? number By how much the share of the messages that fail may be larger than it was before. Both are counted for each step: 0.05 allows a step that rejected one message in a hundred to reject six.
 
---- When a reload goes back to the transforms that ran before.
+--- How a reload is tried on a share of the batches, and when it goes back to the transforms that ran before.
 ---```lua
----reload = tide.reload { watch_time = "5min", max_rejected = 100 }
+---reload = tide.reload { canary = "5%", watch_time = "5min", max_rejected = 100 }
 ---```
 ---@param options tide.reload.Options
 ---@return tide.Setting

@@ -152,11 +152,20 @@ struct tide_dlq_plan {
         fail_on_too_large; /* a dead letter that is too large for the topic is a failure, and is not cut */
 };
 
-/** When a reload goes back to the revision before (engine_reload.c). */
+/** A share of the batches is run by two revisions before the next one takes over (chain/canary.h). */
+struct tide_canary_plan {
+    double share; /* 0 = there is no canary */
+    bool compare; /* the results, too */
+};
+
+/** How a reload is judged (engine_reload.c). */
 struct tide_reload_plan {
-    int64_t watch_us;          /* it is kept for so long; 0 = not at all */
-    uint64_t max_rejected;     /* more messages of a step than this, and ... */
-    double max_rejected_ratio; /* ... a share that is larger by more than this than its own */
+    struct tide_canary_plan canary; /* where the one who asks for the reload says nothing of it */
+    uint64_t canary_messages;       /* it has seen enough after so many of each step, or ... */
+    int64_t canary_us;              /* ... after so long */
+    int64_t watch_us;               /* it is kept for so long; 0 = not at all */
+    uint64_t max_rejected;          /* more messages of a step than this, and ... */
+    double max_rejected_ratio;      /* ... a share that is larger by more than this than its own */
 };
 
 struct tide_commit_plan {

@@ -14,6 +14,7 @@
 #include "shm/message.h"
 
 struct tide_block;
+struct tide_canary;
 struct tide_retry_wait;
 struct tide_sizes;
 struct tide_step;
@@ -47,6 +48,7 @@ struct tide_chain {
     /* A transaction is about to end, for which all that was taken has to be complete, since a step is unordered: nothing
      * more is read, and batches are sealed. */
     bool all_needed;
+    bool canaries;         /* there may be canaries (chain/canary.h): steps have room for one */
     bool source_idle;      /* the source had nothing more at its last poll */
     struct tide_slow slow; /* the slowest messages of the last minute */
 };
@@ -77,6 +79,9 @@ struct tide_step_ops {
     struct tide_block *(*block)(const struct tide_step *step, uint32_t index);
     /* A number that changes whenever a message gets on in this step. */
     uint64_t (*progress)(const struct tide_step *step);
+
+    /* Its canary; NULL = it has no room for one. */
+    struct tide_canary *(*canary)(const struct tide_step *step);
 
     /* The sizes that hold now, and new ones; TIDE_ECONFIG = one is out of its range, and nothing is changed. */
     void (*get_sizes)(const struct tide_step *step, struct tide_sizes *sizes);

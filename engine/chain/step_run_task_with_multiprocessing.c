@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "chain/canary.h"
 #include "chain/dlq.h"
 #include "chain/event_time.h"
 #include "chain/offsets.h"
@@ -200,6 +201,8 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     tide_task_unblocked(task);
     if (status < 0)
         return status;
+    if (task->canary)
+        tide_canary_poll(task);
     /* After the release, which may have given batches back, and before the open batches, which need none. */
     tide_retry_poll(task, now_us);
     put_waiting(task, now_us);
@@ -250,6 +253,7 @@ static void task_terminate(struct tide_step *step)
     for (uint32_t i = 0; i < task->batch_count; i++)
         tide_batch_free(task->batches[i]);
     free(task->batches);
+    tide_canary_free(task);
     tide_outputs_free(task->outputs);
     for (uint32_t i = 0; i < task->lane_count; i++) {
         tide_results_free(&task->lanes[i].parsed);
@@ -308,6 +312,7 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
                                              .block = tide_task_block,
                                              .progress = tide_task_progress,
                                              .tally = tide_task_tally,
+                                             .canary = tide_task_canary,
                                              .get_sizes = tide_task_get_sizes,
                                              .set_sizes = tide_task_set_sizes,
                                              .retry_wait = tide_task_retry_wait,
@@ -324,8 +329,8 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     task->batches = tide_alloc(sizeof(*task->batches) * batches);
     tide_taps_add_step(chain->taps, row, task->stage);
     tide_task_sizes(task, tide_clock_us());
-    task->outputs = tide_outputs_new(tide_pool_first(pool), tide_pool_slots(pool), batches,
-                                     task->size.output.max);
+    task->outputs = tide_outputs_new(tide_pool_first(pool), tide_pool_slots(pool),
+                                     batches + (chain->canaries ? 1 : 0), task->size.output.max);
     for (; task->batch_count < batches; task->batch_count++) {
         struct tide_batch *batch = task->outputs
                                        ? tide_batch_new(plan->max_batch_size, task->size.input.max)
@@ -339,6 +344,10 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
         batch->lane = plan->order == TIDE_ORDER_NONE ? task->batch_count : 0;
         batch->next = task->order.free;
         task->order.free = batch;
+    }
+    if (chain->canaries && tide_canary_prepare(task) < 0) {
+        task_terminate(&task->step);
+        return NULL;
     }
     tide_observe(chain->counters, row, TIDE_M_INPUT_BLOCK_BYTES, (double)task->size.input.now);
     tide_observe(chain->counters, row, TIDE_M_OUTPUT_BLOCK_BYTES, (double)task->size.output.now);

@@ -11,6 +11,7 @@
  *   task_reduce.c   a step whose results stand for all messages of their batch
  *   task_slow.c     which messages took long
  *   task_tap.c      shows taps (chain/tap.h) what became of the records that were released
+ *   canary_compare.c, task_canary.c    the canary of a reload (chain/canary.h)
  *   task_items.c    goes past the results that were forwarded, and finishes their records
  *   task_release.c  the way out: the states of the oldest batch of a lane (chain/batch.h), by which results are forwarded
  *   task_view.c     what the engine asks about batches
@@ -48,6 +49,7 @@
 #include "chain/tap.h"
 #include "shm/counters.h"
 
+struct tide_canary;
 struct tide_event_time;
 struct tide_zygote;
 struct tide_reject;
@@ -127,12 +129,12 @@ struct tide_task {
     struct tide_outputs *outputs;
     struct tide_batch **batches;
     uint32_t batch_count;
-
     struct tide_lane *lanes;
     uint32_t lane_count;
     uint32_t filled; /* lanes that are filled: all of them by key, else only the first */
 
-    struct tide_tally tally; /* owned by task_release.c and task_batch.c */
+    struct tide_canary *canary; /* owned by task_canary.c; NULL = there are none */
+    struct tide_tally tally;    /* owned by task_release.c and task_batch.c */
 
     struct {                            /* owned by task_batch.c */
         struct tide_batch *free;        /* last in, first out: its pages are warm */
@@ -390,6 +392,7 @@ struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index)
 /** Changes when a batch gets on. */
 uint64_t tide_task_progress(const struct tide_step *step);
 struct tide_tally *tide_task_tally(struct tide_step *step);
+struct tide_canary *tide_task_canary(const struct tide_step *step);
 /** Describes what the oldest batch waits for. False when no batch is sealed, and no message is to be tried again. */
 bool tide_task_waits(const struct tide_step *step, char *text, size_t size);
 

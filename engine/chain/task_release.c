@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/signal_name.h"
 #include "base/status.h"
+#include "chain/canary.h"
 #include "chain/dlq.h"
 #include "chain/offsets.h"
 #include "chain/states.h"
@@ -92,6 +93,8 @@ static int take_results(struct tide_task *task, struct tide_batch *batch, int64_
     if (task->kind->take(task, batch, now_us) < 0)
         return report_violation(task, batch);
     count_run(task, batch);
+    if (task->canary && task->canary->state == TIDE_CANARY_IDLE)
+        tide_canary_offer(task, batch);
     work->state = TIDE_WORK_IDLE;
     return TIDE_BATCH_RESULTS;
 }

@@ -3,6 +3,7 @@
  * detector. Nothing here changes the step. Start reading at tide_task_waits. */
 #include <stdio.h>
 
+#include "chain/canary.h"
 #include "chain/task.h"
 #include "shm/block.h"
 #include "shm/layout.h"
@@ -22,12 +23,14 @@ static uint32_t record_of(const struct tide_batch *batch)
 struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index)
 {
     const struct tide_task *task = (const struct tide_task *)(const void *)step;
-    if (index < task->batch_count)
-        return task->batches[index]->input;
-    index -= task->batch_count;
-    if (task->has_state && index < task->batch_count)
-        return task->batches[index]->keyed.block;
-    return tide_outputs_memory(task->outputs, index - (task->has_state ? task->batch_count : 0));
+    uint32_t kinds = task->has_state ? 2 : 1, copies = task->canary ? 1 : 0;
+    uint32_t count = task->batch_count + copies;
+    if (index >= count * kinds)
+        return tide_outputs_memory(task->outputs, index - count * kinds);
+    uint32_t at = index % count;
+    const struct tide_batch *batch = at < task->batch_count ? task->batches[at]
+                                                            : task->canary->batch;
+    return index < count ? batch->input : batch->keyed.block;
 }
 
 struct tide_outputs *tide_task_outputs(const struct tide_task *task)
@@ -51,6 +54,11 @@ uint64_t tide_task_progress(const struct tide_step *step)
 struct tide_tally *tide_task_tally(struct tide_step *step)
 {
     return &((struct tide_task *)(void *)step)->tally;
+}
+
+struct tide_canary *tide_task_canary(const struct tide_step *step)
+{
+    return ((const struct tide_task *)(const void *)step)->canary;
 }
 
 /* Without a batch that is sealed the wait is meant to be: messages are collected for max_batch_time, which may be

@@ -175,7 +175,7 @@ static void charge_time(struct tide_pool *pool, int64_t now_us)
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         const struct tide_work *work = TAILQ_FIRST(&slot->given);
-        if (!work)
+        if (!work || work->canary)
             continue;
         slot->total.busy_us += passed_us;
         tide_count(pool->counters, work->row, TIDE_M_WORKER_BUSY_TIME, (uint64_t)passed_us);

@@ -49,6 +49,8 @@ struct tide_work {
         begins_again; /* the worker may go back to the first record, once for each that it leaves out */
     bool pinned;      /* only for one worker: that of its lane */
     uint32_t lane; /* if it is pinned; lanes are spread over the processes by their numbers */
+    bool
+        canary; /* for a worker of the next revision, which has nothing to do (tide_pool_next_has_idle) */
     bool fresh; /* for a worker that has run nothing: an older one may die of what it ran before */
 
     enum tide_work_state state;
@@ -143,6 +145,8 @@ void tide_pool_next_begin(struct tide_pool *pool, struct tide_zygote *zygote);
 /** To be called in each turn. TIDE_OK: all are ready. TIDE_BUSY: not yet. TIDE_ECONFIG, TIDE_ETEMPORARY: a `start` hook failed,
  * or they die again and again. */
 int tide_pool_next_ready(struct tide_pool *pool);
+/** Whether one of them has nothing to do: a work with `canary` is given to it at once. */
+bool tide_pool_next_has_idle(const struct tide_pool *pool);
 /** They take over. All have to be ready. */
 void tide_pool_next_take_over(struct tide_pool *pool);
 /** They leave. */

@@ -74,6 +74,8 @@ static inline struct tide_worker_slot *tide_pool_seated(const struct tide_pool *
     return &pool->slots[at];
 }
 
+/** A slot whose worker, of the next revision, is ready and has nothing to do; NULL = none (pool_takeover.c). */
+struct tide_worker_slot *tide_pool_next_idle(const struct tide_pool *pool);
 /** Takes a piece of a profile. False when it was not asked for, or is malformed. */
 bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_profile_piece *piece);
 /** Replaces workers that have used up what they may take; without a pause, one at a time. */

@@ -64,6 +64,21 @@ int tide_pool_next_ready(struct tide_pool *pool)
     return ready == pool->active ? TIDE_OK : TIDE_BUSY;
 }
 
+struct tide_worker_slot *tide_pool_next_idle(const struct tide_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
+        struct tide_worker_slot *slot = &pool->slots[i];
+        if (slot->coming && slot->state == TIDE_WORKER_READY && slot->given_count == 0)
+            return slot;
+    }
+    return NULL;
+}
+
+bool tide_pool_next_has_idle(const struct tide_pool *pool)
+{
+    return tide_pool_next_idle(pool) != NULL;
+}
+
 void tide_pool_next_take_over(struct tide_pool *pool)
 {
     uint32_t seat = 0;

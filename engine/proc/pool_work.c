@@ -128,6 +128,8 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool,
 /* The slot that the work is given to; NULL: none now. */
 static struct tide_worker_slot *slot_for(struct tide_pool *pool, const struct tide_work *work)
 {
+    if (work->canary)
+        return tide_pool_next_idle(pool);
     struct tide_worker_slot *lane_slot = work->pinned
                                              ? tide_pool_seated(pool, work->lane % pool->active)
                                              : NULL;
@@ -260,7 +262,8 @@ static bool take_report(struct tide_pool *pool, struct tide_worker_slot *slot,
     take_times(work, report);
     work->whole_batch = report->whole_batch;
     work->state = TIDE_WORK_DONE;
-    count_run(pool, slot, work);
+    if (!work->canary)
+        count_run(pool, slot, work);
     return true;
 }
 

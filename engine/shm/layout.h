@@ -34,6 +34,8 @@
  *                                                            index: released to ready, never less than the one before;
  *                                                            topic: the engine's own table; partition, timestamp: least
  *                                                            values (of STATE: the step's states); kind, inherit: their enums
+ *   the same, of a canary       chain/task_canary.c          the same, by chain/results.c; results of the revision that runs are
+ *                                                            copied as a whole first
  *   header bytes                chain/results.c              copied as a whole, then each length: what is left of them
  *   reason, error, traceback    chain/results.c failure      copied as a whole, with an end of the engine's own
  *   value and key bytes         whoever takes the message    nothing is decided by them; they are copied to librdkafka, to a

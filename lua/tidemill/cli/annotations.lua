@@ -7,6 +7,7 @@ local annotations = {}
 
 local TYPES = {
   string = "string", strings = "string|string[]", brokers = "string|string[]", count = "integer", number = "number",
+  share = "number|string",
   boolean = "boolean", size = "integer|string", time = "number|string", properties = "table<string, any>",
   address = "string|integer", table = "table", tags = "table<string, string|number|boolean>",
   network = "boolean|string|string[]", start = "string|integer", ["function"] = "function", initial = "any",

@@ -2,6 +2,7 @@
 -- cli/engine_loop.lua: runs one engine from start to end, and does what its events ask for: signals, progress, the mock
 -- Kafka, the report. One engine of several has a link to its supervisor (cli/engines/link.lua): then signals, progress
 -- and report are that one's. Start reading at engine_loop.run.
+local canary = require("tidemill.cli.canary")
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.cli.try.files")
@@ -78,9 +79,10 @@ local function reopen(self)
 end
 
 -- The pipeline file and its transforms are loaded anew, if they have changed; the outcome comes as an event.
--- `always`: also when they have not.
-local function reload(self, always)
-  local asked, reason = self.engine:reload(not always and self.mark or nil)
+-- `always`: also when they have not. number: what came with the signal (cli/canary.lua).
+local function reload(self, always, number)
+  local tried = canary.decode(number or 0, self.plan.tables.canary.share)
+  local asked, reason = self.engine:reload(not always and self.mark or nil, tried)
   if not asked then return self:log("TIDE_LOG_ERROR", "reload: " .. reason, "reload_failed") end
   if asked == "later" then self:log("TIDE_LOG_INFO", "reload: another one is under way; this one comes after it") end
 end
@@ -143,7 +145,7 @@ function on.signal(self, event)
   local number = event.number
   if self.link then return end -- it came to the whole process group, or to the supervisor too
   if number == signals.HUP and not self.on_terminal then return hang_up(self) end
-  if number == signals.USR1 then return reload(self, true) end
+  if number == signals.USR1 then return reload(self, true, event.status) end
   if not signals.ends(number) then
     return self:log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
@@ -162,7 +164,8 @@ end
 -- The end of the supervisor is a reason to end in order.
 local function obey_supervisor(self)
   if self.link:wants "reopen" then hang_up(self) end
-  if self.link:wants "reload" then reload(self, true) end
+  local asked = self.link:wants "reload"
+  if asked then reload(self, true, tonumber(asked)) end
   if self.closing or not (self.link.close or self.link.gone) then return end
   if self.link.gone then self:log("TIDE_LOG_ERROR", "the supervisor is gone: finishing what was read") end
   self.closing = true

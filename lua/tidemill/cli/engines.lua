@@ -33,6 +33,7 @@ local engines = {}
 local HANDLED = { signals.HUP, signals.INT, signals.QUIT, signals.USR1, signals.USR2, signals.TERM }
 local SIGPIPE, IGNORE = 13, ffi.cast("void *", 1)
 local POLLIN, POLLOUT = 1, 4
+local SI_CODE, SI_INT, SI_QUEUE = 2, 11, 2 ^ 32 - 1 -- the fields of struct signalfd_siginfo, and -1
 local SECOND, SHORT = 1, 0.1 -- seconds of a turn at most; the latter while somebody waits for an answer
 local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one (cli/engine_loop.lua)
 
@@ -188,15 +189,16 @@ local function leave(self, number)
   posix._exit(128 + number)
 end
 
-local function tell_all(self, what)
+local function tell_all(self, what, bytes)
   for _, one in ipairs(self.engines) do
-    if one.pid then one.channel:send(what) end
+    if one.pid then one.channel:send(what, bytes) end
   end
 end
 
-local function on_signal(self, number)
+-- value: what came with it (sigqueue), else 0.
+local function on_signal(self, number, value)
   if number == signals.HUP and not self.on_terminal then return tell_all(self, "reopen") end
-  if number == signals.USR1 then return tell_all(self, "reload") end
+  if number == signals.USR1 then return tell_all(self, "reload", ("%d"):format(value)) end
   if not signals.ends(number) then
     return log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
@@ -206,7 +208,9 @@ end
 
 local function read_signals(self)
   local info = self.info
-  while posix.read(self.signals, info, 128) == 128 do on_signal(self, tonumber(info[0])) end
+  while posix.read(self.signals, info, 128) == 128 do
+    on_signal(self, tonumber(info[0]), info[SI_CODE] == SI_QUEUE and tonumber(info[SI_INT]) or 0)
+  end
 end
 
 -- timeout(1) signals its command, and then the group that the command is in; both together are the first signal.

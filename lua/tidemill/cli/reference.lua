@@ -5,7 +5,7 @@ local reference = {}
 
 local TYPES = {
   string = "text", strings = "text or list of texts", brokers = "text or list of texts", count = "number",
-  number = "number", boolean = "true or false", size = "size", time = "time", properties = "table",
+  number = "number", share = "share", boolean = "true or false", size = "size", time = "time", properties = "table",
   address = "address", tags = "table", network = "true, false or list of texts",
   start = "text or number", functions = "functions", ["function"] = "function", initial = "value or function",
 }

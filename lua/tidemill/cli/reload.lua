@@ -3,7 +3,9 @@
 -- signal, so it runs on the machine of the pipeline and as its user. Where the pipeline answers HTTP, GET /status tells
 -- what came of it, and the exit code says so. That is known when the new transforms are not watched any more: until
 -- then those before them may come back.
+local canary = require("tidemill.cli.canary")
 local exit_code = require("tidemill.plan.exit_code")
+local ffi = require("ffi")
 local http_client = require("tidemill.cli.http_client")
 local options = require("tidemill.cli.options")
 local pipeline_file = require("tidemill.plan.pipeline_file")
@@ -11,6 +13,7 @@ local posix = require("tidemill.run.posix")
 local signals = require("tidemill.cli.signals")
 local stderr = require("tidemill.cli.stderr")
 local text_file = require("tidemill.plan.text_file")
+local units = require("tidemill.plan.units")
 
 local reload = {
   summary = "Have a running pipeline load its transforms anew, without a stop.",
@@ -25,11 +28,27 @@ local reload = {
 local LOOK = 0.2 -- seconds between two looks at the status, which is made once a second
 local PATIENCE = 180 -- seconds: start_timeout is a minute for each file and hook
 
+local function share_of(text)
+  local share, reason = units.share(text)
+  if not share then return nil, ("--canary %s: %s"):format(text, reason) end
+  if share ~= 0 and (share < 0.0001 or share > 1) then
+    return nil, ("--canary %s: must be 0, or from 0.01%% to 100%%"):format(text)
+  end
+  return share
+end
+
 function reload.define(command)
   command:argument("target"):argname("TARGET")
     :description("The pipeline file, or where the pipeline answers: HOST:PORT, as 127.0.0.1:9464; or its process id.")
   command:flag("--no-watch"):target("no_watch")
     :description("End as soon as the new transforms run, and do not wait whether they stay.")
+  command:option("--canary"):argname("SHARE"):convert(share_of)
+    :description("Have this share of the batches (5%, or 0.05) run by the new transforms, too, before they take over; "
+      .. "0: none. They are refused when they reject what those that run accept, more than reload allows, or when a "
+      .. "worker dies or hangs. In place of the pipeline's setting.")
+  command:flag("--compare")
+    :description("Refuse them at the first result that is not byte for byte the same, too. Without a canary, here or "
+      .. "in the pipeline file, all batches are run by both.")
   options.set(command)
 end
 
@@ -51,10 +70,11 @@ local function problem_of(pid)
 end
 
 -- Nil, or the exit code of a failure that was told.
-local function send(pid)
+local function send(pid, parsed)
   local problem = problem_of(pid)
   if problem then return failed(exit_code.USAGE, "%s", problem) end
-  if posix.kill(pid, signals.USR1) ~= 0 then
+  local number = canary.encode(parsed.canary, parsed.compare)
+  if posix.tide_posix_sigqueue(pid, signals.USR1, ffi.cast("void *", number)) ~= 0 then
     return failed(exit_code.CONFIG, "process %d cannot be sent a signal: it is another user's", pid)
   end
 end
@@ -135,7 +155,7 @@ local function by_address(text, parsed, name)
   if not status.revision then
     return failed(exit_code.CONFIG, "%s: the pipeline has no transforms, or is of a version without reload", address)
   end
-  return send(status.pid) or await(address, number_of(status), parsed)
+  return send(status.pid, parsed) or await(address, number_of(status), parsed)
 end
 
 local ANY = { ["0.0.0.0"] = "127.0.0.1", ["::"] = "[::1]", ["::1"] = "[::1]" } -- how a host is reached from here
@@ -169,7 +189,7 @@ function reload.run(parsed)
     return failed(exit_code.NO_INPUT, "%s: no such file", parsed.target)
   end
   if not pid then return by_address(parsed.target, parsed) end
-  local code = send(pid)
+  local code = send(pid, parsed)
   if code then return code end
   io.stdout:write(("process %d was told; its log says what comes of it\n"):format(pid))
   return exit_code.OK

@@ -110,6 +110,7 @@ end
 
 parsers.count = number_type(units.count, "a whole number")
 parsers.number = number_type(units.number, "a number")
+parsers.share = number_type(units.share, 'a share (0.05, or as "5%")')
 parsers.size = number_type(units.size, 'a size (bytes, or as "16MiB")')
 parsers.time = number_type(units.time, 'a time (seconds, or as "500ms")')
 

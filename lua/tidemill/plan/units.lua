@@ -44,6 +44,16 @@ function units.number(value)
   return value
 end
 
+--- A share from 0.05, "0.05" or "5%".
+function units.share(value)
+  if type(value) == "string" then
+    local percent = plain_number(value:match "^(.*)%%$" or "")
+    value = percent and percent / 100 or plain_number(value)
+  end
+  if not is_number(value) then return nil, 'not a share; write 0.05, or "5%"' end
+  return value
+end
+
 --- Bytes: 1024, "1024" or "16MiB".
 function units.size(value)
   if type(value) == "string" then value = plain_number(value) or with_unit(value, SIZES) end

@@ -154,9 +154,11 @@ end
 --- revision; text: its mark), "reload_failed" (status, text), "reload_unchanged"; and another one what became of it
 --- then: "reload_kept", "reload_rolled_back" (number: of the revision that runs again; text: why). known: the mark of
 --- what is loaded; nil = load it in any case. True, or nil, text, status. "later" when one is under way: then another
---- one follows it.
-function engine:reload(known)
-  local status = C.tide_engine_reload(self.handle, known or "")
+--- one follows it. canary: { share, compare }, a share of the batches that is run by both before; nil = as the plan
+--- says.
+function engine:reload(known, canary)
+  local asked = canary and ffi.new("struct tide_canary_plan", canary)
+  local status = C.tide_engine_reload(self.handle, known or "", asked)
   if status < 0 then return failure(status) end
   return status == 0 or "later"
 end

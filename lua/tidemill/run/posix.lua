@@ -24,6 +24,7 @@ int isatty(int fd);
 int mkdir(const char *path, unsigned mode);
 void *opendir(const char *path);
 int kill(int pid, int signal);
+int tide_posix_sigqueue(int pid, int signal, void *value) __asm__("sigqueue"); /* a union of int and pointer */
 int pipe(int fds[2]);
 struct tide_posix_pollfd { int fd; short events, revents; };
 int tide_posix_poll(struct tide_posix_pollfd *fds, unsigned long count, int timeout_ms) __asm__("poll");

@@ -19,7 +19,7 @@
 --   supervisor -> engine     stop       all are to end, in order                 none
 --                            reopen     SIGHUP: files are opened again, and      none
 --                                       transforms that have changed loaded
---                            reload     SIGUSR1: transforms are loaded anew      none
+--                            reload     SIGUSR1: transforms are loaded anew      the number that came with it
 --                            request    a client asks for what is live          JSON: id, path, rest, query
 --                            taken      the client has taken an answer           "ID"
 --                            gone       the client has left                      "ID"

@@ -93,7 +93,7 @@ local on = {}
 function on.stop(self) self.close = true end
 
 for _, name in ipairs { "reopen", "reload" } do
-  on[name] = function(self) self.wanted[name] = true end
+  on[name] = function(self, bytes) self.wanted[name] = bytes end
 end
 
 function on.request(self, bytes)
@@ -126,7 +126,7 @@ function Link:turn()
   if self.channel.ended then self.gone = true end
 end
 
---- Whether the supervisor has said "reopen" (SIGHUP) or "reload" (SIGUSR1) since this was asked last.
+--- What the supervisor has said with "reopen" (SIGHUP) or "reload" (SIGUSR1) since this was asked last; false: nothing.
 function Link:wants(name)
   local wanted = self.wanted[name]
   self.wanted[name] = nil
