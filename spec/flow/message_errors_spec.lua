@@ -18,6 +18,8 @@ describe('a transform', function()
       local customer = tide.json.table('{"customer":null}').customer
       return customer and customer.name or m
     end, '"reason":"error"', "'customer' %(a userdata value%); a JSON null is tide.null, no nil: compare with it" },
+    ['a state where there is none'] = { function(_, state) return state.value end, '"reason":"error"',
+      "'state' %(a nil value%); a function of tide.keyed has a state" },
     ['a null that is taken for a text'] = { function() return string.upper(tide.null) end, '"reason":"error"',
       'got userdata%); a JSON null' },
     ['a null that is compared'] = { function() return tide.null > 5 end, '"reason":"error"', 'a JSON null' },

@@ -31,6 +31,9 @@ local OF_NULL = { "%(a userdata value%)", "got userdata%)$", "attempt to compare
 local ABOUT_NULL = "; a JSON null is tide.null, no nil: compare with it, or ask tide.json.type"
 
 local function with_advice(text)
+  if text:find("local 'state' (a nil value)", 1, true) then
+    return text .. "; a function of tide.keyed has a state, those of other steps the message alone"
+  end
   for _, pattern in ipairs(OF_NULL) do
     if text:find(pattern) then return text .. ABOUT_NULL end
   end
