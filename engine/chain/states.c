@@ -43,11 +43,6 @@ void tide_states_add_timers(struct tide_states *states, uint32_t state, int64_t 
     tide_timers_add(states->timers, state, grace_ms);
 }
 
-struct tide_timers *tide_states_timers(const struct tide_states *states)
-{
-    return states->timers;
-}
-
 int tide_states_open(struct tide_states *states)
 {
     int status = TIDE_OK;
@@ -56,7 +51,8 @@ int tide_states_open(struct tide_states *states)
     snprintf(owner, sizeof(owner), "%.180s%s%.380s", states->pipeline,
              states->inputs_text ? TIDE_STORE_CHANGELOG : "",
              states->inputs_text ? states->inputs_text : "");
-    states->store = tide_store_open(states->dir, owner, 0);
+    states->store = states->inputs_text ? tide_store_open_copy(states->dir, owner)
+                                        : tide_store_open(states->dir, owner, 0);
     if (!states->store)
         return tide_failure();
     for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {

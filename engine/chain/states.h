@@ -110,7 +110,6 @@ int tide_states_status(const struct tide_states *states);
 
 /** The step of this state has timers, and a watermark that is `grace_ms` behind the newest time. Before tide_states_open. */
 void tide_states_add_timers(struct tide_states *states, uint32_t state, int64_t grace_ms);
-struct tide_timers *tide_states_timers(const struct tide_states *states);
 /** The time of a value's timer; 0 = it has none. */
 int64_t tide_state_timer(const struct tide_state_value *value);
 
@@ -179,6 +178,7 @@ void tide_states_forget(struct tide_states *states, uint32_t index);
 
 /* ---- states_timers.c ---- */
 
+struct tide_timers *tide_states_timers(const struct tide_states *states);
 /** Event time (chain/timers.h) of partition `index` of the source, whose number this is, for a state with timers. NULL =
  * the store fails. */
 struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state, uint32_t index,

@@ -8,6 +8,11 @@
 #include "chain/states_inside.h"
 #include "shm/layout.h"
 
+struct tide_timers *tide_states_timers(const struct tide_states *states)
+{
+    return states->timers;
+}
+
 struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state, uint32_t index,
                                      const char *topic, int32_t number)
 {

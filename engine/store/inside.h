@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * engine/store/inside.h - what the files of the store share:
  *   store_base.c    failures, the read transaction, numbers in keys
+ *   store_checksums.c  the checksums of entries
  *   store_timers.c  the list of timers: reads and keeps it
  *   store.c         values, positions, transactions
  *   store_open.c    opens and closes: whose store it is, and which states it has
- *   store_walk.c    goes through what it holds */
+ *   store_walk.c    goes through what it holds
+ *   store_pages.c   checks the file before LMDB opens it */
 #ifndef TIDE_STORE_INSIDE_H
 #define TIDE_STORE_INSIDE_H
 
@@ -41,6 +43,7 @@ struct tide_store {
 
 /** Ends the transaction, if there is one, and fails with the text of what LMDB said. */
 int tide_store_failed(struct tide_store *store, int code, const char *what);
+int tide_store_damaged(struct tide_store *store, const char *why);
 /** Checks what stands at a key, and gives it: 1, or negative. */
 int tide_store_read_value(struct tide_store *store, const struct MDB_val *key,
                           const struct MDB_val *data, struct tide_store_value *value);
@@ -57,6 +60,23 @@ struct tide_store_head {
     uint32_t kind;
     uint32_t check;
 };
+
+/* store_checksums.c */
+
+uint32_t tide_store_value_checksum(const struct MDB_val *key, const struct tide_store_head *head,
+                                   const char *bytes, size_t length);
+/** What stands at the key is a value, with the right checksum: it is in *value. */
+bool tide_store_is_value(const struct MDB_val *key, const struct MDB_val *data,
+                         struct tide_store_value *value);
+/** The checksum of an entry that is no value, which stands behind its data. */
+uint32_t tide_store_checksum(const struct MDB_val *key, const char *data, size_t length);
+/** What is wrong with an entry of the table; NULL = nothing. */
+const char *tide_store_check_entry(const struct MDB_val *key, const struct MDB_val *data);
+
+/* store_pages.c */
+
+/** The file, if there is one, has all that its newest transaction has written. Before LMDB opens it. */
+int tide_store_check_pages(struct tide_store *store);
 
 /* store_timers.c */
 

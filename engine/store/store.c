@@ -14,20 +14,6 @@
 
 /* ---- keys and values ---- */
 
-/* Words of 8 bytes, multiplied and folded: it finds damage, and is no protection from anybody who wants to forge. */
-uint64_t tide_store_hash(uint64_t seed, const char *bytes, size_t length)
-{
-    uint64_t hash = seed ^ (length * 0x9E3779B97F4A7C15u), word;
-    for (; length > 0; bytes += length < 8 ? length : 8, length -= length < 8 ? length : 8) {
-        word = 0;
-        memcpy(&word, bytes, length < 8 ? length : 8);
-        hash = (hash ^ word) * 0xD6E8FEB86659FD93u;
-        hash ^= hash >> 32;
-    }
-    hash *= 0x9FB21C651E98DF25u;
-    return hash ^ hash >> 29;
-}
-
 static MDB_val value_key(const struct tide_store_key *key, struct tide_store_room *room)
 {
     tide_require(key->length <= TIDE_STORE_KEY);
@@ -50,29 +36,12 @@ static MDB_val position_key(const char *input, int32_t partition, struct tide_st
     return (MDB_val){13, room->bytes};
 }
 
-static uint32_t checksum(const MDB_val *key, const struct tide_store_head *head, const char *bytes,
-                         size_t length)
-{
-    uint64_t hash = tide_store_hash((uint64_t)head->expires_ms + head->kind, key->mv_data,
-                                    key->mv_size);
-    hash = tide_store_hash(hash, bytes, length);
-    return (uint32_t)(hash >> 32);
-}
-
 int tide_store_read_value(struct tide_store *store, const MDB_val *key, const MDB_val *data,
                           struct tide_store_value *value)
 {
-    struct tide_store_head head;
-    if (data->mv_size >= sizeof(head)) {
-        memcpy(&head, data->mv_data, sizeof(head));
-        const char *bytes = (const char *)data->mv_data + sizeof(head);
-        size_t length = data->mv_size - sizeof(head);
-        *value = (struct tide_store_value){head.expires_ms, head.kind, (uint32_t)length, bytes};
-        if (length <= TIDE_STORE_VALUE + TIDE_STORE_TIMER &&
-            head.check == checksum(key, &head, bytes, length))
-            return 1;
-    }
-    return tide_store_failed(store, MDB_CORRUPTED, "the checksum of a value is wrong");
+    return tide_store_is_value(key, data, value)
+               ? 1
+               : tide_store_damaged(store, "the checksum of a value is wrong");
 }
 
 /* ---- reading ---- */
@@ -103,8 +72,9 @@ int tide_store_get_position(struct tide_store *store, const char *input, int32_t
     struct tide_store_room room;
     MDB_val key = position_key(input, partition, &room), data;
     int found = get(store, &key, &data);
-    if (found == 1 && data.mv_size != sizeof(*position))
-        return tide_store_failed(store, MDB_CORRUPTED, "a position has the wrong size");
+    if (found == 1 && (data.mv_size != sizeof(*position) + sizeof(uint32_t) ||
+                       tide_store_check_entry(&key, &data)))
+        return tide_store_damaged(store, "the checksum of a position is wrong");
     if (found == 1)
         memcpy(position, data.mv_data, sizeof(*position));
     return found;
@@ -137,7 +107,7 @@ int tide_store_put(struct tide_store *store, const struct tide_store_key *key,
     MDB_val name = value_key(key, &room);
     MDB_val data = {sizeof(head) + value->length, NULL};
     tide_require(value->length <= TIDE_STORE_VALUE + TIDE_STORE_TIMER);
-    head.check = checksum(&name, &head, value->bytes, value->length);
+    head.check = tide_store_value_checksum(&name, &head, value->bytes, value->length);
     tide_fault("store.put");
     int status = tide_store_keep_timer(store, &name, value);
     if (status < 0)
@@ -166,8 +136,12 @@ int tide_store_put_position(struct tide_store *store, const char *input, int32_t
                             const struct tide_store_position *position)
 {
     struct tide_store_room room;
-    struct tide_store_position copy = *position;
-    return put(store, position_key(input, partition, &room), (MDB_val){sizeof(copy), &copy});
+    char bytes[sizeof(*position) + sizeof(uint32_t)];
+    MDB_val key = position_key(input, partition, &room);
+    memcpy(bytes, position, sizeof(*position));
+    uint32_t check = tide_store_checksum(&key, bytes, sizeof(*position));
+    memcpy(bytes + sizeof(*position), &check, sizeof(check));
+    return put(store, key, (MDB_val){sizeof(bytes), bytes});
 }
 
 int tide_store_commit(struct tide_store *store)

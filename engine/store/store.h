@@ -9,9 +9,10 @@
  * Each commit is synced (LMDB's default). Measured with plain LMDB calls, a store of 10^6 keys with 100-byte values, a
  * virtual disk: put 2.0 us, get 0.95 us; commit of 10,000 changed keys 50 ms, with MDB_NOMETASYNC 49 ms, with MDB_NOSYNC
  * 10 ms. Without the sync a power cut may leave a store that is torn, and on files there is nothing to restore it from.
- * So neither flag is set, and a store is torn by no crash. What LMDB does not see is seen by two checks: a file that
- * is shorter than its pages is refused when it is opened, and each value has a checksum. Damage inside of LMDB's own
- * pages is seen only where LMDB notices it.
+ * So neither flag is set, and a store is torn by no crash. LMDB trusts its file. So that is read once before LMDB opens it
+ * (store_pages.c), with a checksum of each entry: what was damaged anywhere is refused, and never a wrong value or a crash.
+ * That takes 0.25 s for 2 * 10^6 keys with 100-byte values (a file of 820 MiB, in memory). Damage that comes to pages while
+ * they are in use is seen in values, which are checked each time, and not in LMDB's own numbers.
  *
  * Sizes are in bytes. Failures have a text that names the folder: TIDE_ECONFIG another pipeline's store or in use,
  * TIDE_EDATA damaged, TIDE_ETEMPORARY the disk is full or fails. */
@@ -67,6 +68,9 @@ struct tide_store_position {
 /** Opens the store of a pipeline, which is made when it is not there. NULL with tide_error(). `dir` NULL: a temporary one,
  * which is gone when it is closed or the process ends. `map`: address space to begin with, 0 = plenty; it grows. */
 struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map);
+/** The same of a store that is a copy of a changelog: a damaged one is set aside, as data.mdb.damaged, and an empty one is
+ * opened. */
+struct tide_store *tide_store_open_copy(const char *dir, const char *pipeline);
 void tide_store_close(struct tide_store *store); /* NULL is fine */
 
 /** The number of a state. `by` says what its keys are: a state that was kept by another key is refused. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What all files of the store need: failures, the read transaction, numbers in keys. */
 #include <errno.h>
+#include <stdio.h>
 #include <sys/statvfs.h>
 
 #include "base/status.h"
@@ -15,15 +16,24 @@ static bool is_full(const struct tide_store *store, int code)
     return code == ENOSPC || (code == EIO && statvfs(store->dir, &disk) == 0 && disk.f_bavail == 0);
 }
 
-int tide_store_failed(struct tide_store *store, int code, const char *what)
+int tide_store_damaged(struct tide_store *store, const char *why)
 {
     tide_store_rollback(store);
+    return tide_fail(
+        TIDE_EDATA,
+        "the store %s is damaged (%s); without it the state is restored where it has a "
+        "changelog, and on files begins empty and reads its input from the start",
+        store->dir, why);
+}
+
+int tide_store_failed(struct tide_store *store, int code, const char *what)
+{
+    char why[200];
+    tide_store_rollback(store);
+    snprintf(why, sizeof(why), "%s: %s", what, mdb_strerror(code));
     if (code == MDB_INVALID || code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
         code == MDB_VERSION_MISMATCH || code == MDB_BAD_TXN || code == MDB_PANIC)
-        return tide_fail(TIDE_EDATA,
-                         "the store %s is damaged (%s: %s); move it away: without it the state "
-                         "begins empty, and its input is read from the start",
-                         store->dir, what, mdb_strerror(code));
+        return tide_store_damaged(store, why);
     return tide_fail(TIDE_ETEMPORARY, "the store %s: cannot %s: %s", store->dir, what,
                      is_full(store, code) ? "its disk is full; the last commit stands"
                                           : mdb_strerror(code));

@@ -10,13 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/status.h"
 #include "store/inside.h"
 
 static const size_t FIRST_MAP = (size_t)16 << 30; /* address space only */
 #define NOTHING "state_dir %s: there is no state yet; the pipeline makes it when it runs"
 
-static const char FORMAT[] = "tidemill state 1 of ";
+static const char FORMAT[] = "tidemill state 2 of ";
 
 /* Its files stay as long as they are open, though they have no names any more. */
 static void remove_files(const struct tide_store *store)
@@ -50,27 +51,13 @@ static int lock_folder(struct tide_store *store)
     return TIDE_OK;
 }
 
-/* LMDB maps the file, and a page that is not there would be a SIGBUS when it is read. */
-static int check_length(struct tide_store *store)
-{
-    MDB_envinfo info;
-    MDB_stat about;
-    struct stat file;
-    int fd = -1;
-    mdb_env_info(store->env, &info);
-    mdb_env_stat(store->env, &about);
-    if (mdb_env_get_fd(store->env, &fd) || fstat(fd, &file) < 0)
-        return tide_store_failed(store, MDB_CORRUPTED, "its file cannot be read");
-    uint64_t need = ((uint64_t)info.me_last_pgno + 1) * about.ms_psize;
-    if (file.st_size > 0 && (uint64_t)file.st_size < need)
-        return tide_store_failed(store, MDB_CORRUPTED, "its file is cut off");
-    return TIDE_OK;
-}
-
 static int open_environment(struct tide_store *store, unsigned read_only)
 {
     unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (store->temporary ? MDB_NOSYNC : 0) | read_only;
     MDB_txn *txn;
+    int status = tide_store_check_pages(store);
+    if (status < 0)
+        return status;
     int code = mdb_env_create(&store->env);
     if (!code)
         code = mdb_env_set_mapsize(store->env, store->map);
@@ -78,9 +65,6 @@ static int open_environment(struct tide_store *store, unsigned read_only)
         code = mdb_env_open(store->env, store->dir, flags, 0600);
     if (code)
         return tide_store_failed(store, code, "open");
-    int status = check_length(store);
-    if (status < 0)
-        return status;
     code = mdb_txn_begin(store->env, NULL, read_only, &txn);
     if (!code) {
         code = mdb_dbi_open(txn, NULL, 0, &store->table);
@@ -92,7 +76,13 @@ static int open_environment(struct tide_store *store, unsigned read_only)
 
 static int put_text(struct tide_store *store, MDB_val *key, const char *text)
 {
-    MDB_val data = {strlen(text), (void *)text};
+    char bytes[800];
+    size_t length = strlen(text);
+    uint32_t check = tide_store_checksum(key, text, length);
+    MDB_val data = {length + sizeof(check), bytes};
+    tide_require(data.mv_size <= sizeof(bytes));
+    memcpy(bytes, text, length);
+    memcpy(bytes + length, &check, sizeof(check));
     int status = tide_store_begin(store);
     if (status < 0)
         return status;
@@ -100,7 +90,7 @@ static int put_text(struct tide_store *store, MDB_val *key, const char *text)
     return code ? tide_store_failed(store, code, "write") : tide_store_commit(store);
 }
 
-/* 1 = `data` is what stands at the key, 0 = nothing. */
+/* 1 = `data` is what stands at the key, without its checksum, 0 = nothing. */
 static int get_text(struct tide_store *store, MDB_val *key, MDB_val *data)
 {
     int status = tide_store_read(store);
@@ -109,6 +99,10 @@ static int get_text(struct tide_store *store, MDB_val *key, MDB_val *data)
     int code = mdb_get(store->reader, store->table, key, data);
     if (code && code != MDB_NOTFOUND)
         return tide_store_failed(store, code, "read");
+    const char *why = code ? NULL : tide_store_check_entry(key, data);
+    if (why)
+        return tide_store_damaged(store, why);
+    data->mv_size -= code ? 0 : sizeof(uint32_t);
     return code ? 0 : 1;
 }
 
@@ -179,6 +173,26 @@ struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t
     if (store->temporary)
         remove_files(store);
     return store;
+}
+
+static int set_aside(const char *dir)
+{
+    char from[4200], to[4200];
+    snprintf(from, sizeof(from), "%s/data.mdb", dir);
+    snprintf(to, sizeof(to), "%s/data.mdb.damaged", dir);
+    return rename(from, to) < 0
+               ? tide_fail(TIDE_ECONFIG, "state_dir %s: cannot rename data.mdb: %s", dir,
+                           strerror(errno))
+               : TIDE_OK;
+}
+
+struct tide_store *tide_store_open_copy(const char *dir, const char *pipeline)
+{
+    struct tide_store *store = tide_store_open(dir, pipeline, 0);
+    if (store || tide_failure() != TIDE_EDATA)
+        return store;
+    tide_log(TIDE_LOG_WARN, "%s; it is set aside as data.mdb.damaged", tide_error());
+    return set_aside(dir) < 0 ? NULL : tide_store_open(dir, pipeline, 0);
 }
 
 /* Whoever reads keeps engines away meanwhile, and no other reader. */

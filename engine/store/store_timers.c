@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The list of timers in the store: for each value with a timer an entry without bytes, whose key is 'T', state, partition,
- * time, key of the value. So the timers of a partition lie in the order of their times, and what is due is found without a
+ * The list of timers in the store: for each value with a timer an entry with nothing but its checksum, whose key is 'T',
+ * state, partition, time, key of the value. So the timers of a partition lie in the order of their times, and what is due is found without a
  * look at the values. It follows from the values, and is kept in their transaction. */
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +88,7 @@ int tide_store_keep_timer(struct tide_store *store, const MDB_val *name,
                           const struct tide_store_value *value)
 {
     struct tide_store_room room;
-    MDB_val before = *name, data, empty = {0, room.bytes};
+    MDB_val before = *name, data;
     int64_t at = value ? tide_store_timer_of(value) : 0;
     if (!is_timed(store, name))
         return 0;
@@ -99,7 +99,8 @@ int tide_store_keep_timer(struct tide_store *store, const MDB_val *name,
         code = tide_store_drop_timer(store, name, &data);
     if ((!code || code == MDB_NOTFOUND) && at != 0) {
         MDB_val key = timer_key(name, at, &room);
-        code = mdb_put(store->writer, store->table, &key, &empty, 0);
+        uint32_t check = tide_store_checksum(&key, "", 0);
+        code = mdb_put(store->writer, store->table, &key, &(MDB_val){sizeof(check), &check}, 0);
     }
     return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write a timer") : 0;
 }

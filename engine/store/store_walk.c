@@ -48,7 +48,7 @@ int tide_store_next_state(struct tide_store *store, int64_t after, struct tide_s
     if (found <= 0 || key.mv_size != NAME || *(const char *)key.mv_data != 'N')
         return found < 0 ? found : 0;
     *state = (struct tide_store_state){number_at((const char *)key.mv_data + 1),
-                                       (uint32_t)data.mv_size, data.mv_data};
+                                       (uint32_t)(data.mv_size - sizeof(uint32_t)), data.mv_data};
     return 1;
 }
 

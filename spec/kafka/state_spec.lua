@@ -3,6 +3,7 @@
 -- of and the count that its key had then, so a repeated output must say the same again.
 local engine = require "spec.support.engine"
 local faults = require "spec.support.faults"
+local files = require "spec.house.files"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
@@ -271,6 +272,27 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     kafka.produce(changelog(), { { key = "k", value = "what?" } })
     run = engine.run(definition(nil, nil, folder .. "-2"), { code = 65 })
     assert.is_true(run:says("no record of a changelog"), run:stderr())
+  end)
+
+  it("sets a damaged state_dir aside, and restores it from the topic", function()
+    fill(1, 2000)
+    engine.run(definition())
+    local path = folder .. "/data.mdb"
+    local text = files.read(path)
+    local at = assert(text:find("k321", 1, true)) -- in what is in use, and in what was before: all are overwritten
+    local file = assert(io.open(path, "r+b"))
+    while at do
+      file:seek("set", at)
+      file:write("!")
+      at = text:find("k321", at + 1, true)
+    end
+    file:close()
+    fill(2001, 3000)
+    local run = engine.run(definition())
+    judge(3000)
+    assert.is_true(run:says("is damaged (") and run:says("it is set aside as data.mdb.damaged"), run:stderr())
+    assert.equal(#text, #files.read(path .. ".damaged"))
+    assert.is_true(tonumber(run:stderr():match("3 partitions are restored: (%d+) records")) >= KEYS, run:stderr())
   end)
 
   it("warns when offsets of the group were set back, and says what counts twice", function()
