@@ -15,6 +15,7 @@
 #include "chain/states.h"
 #include "chain/tap.h"
 #include "chain/task.h"
+#include "chain/task_timers.h"
 #include "chain/timers.h"
 #include "shm/counters.h"
 #include "shm/outputs.h"
@@ -207,6 +208,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     tide_retry_poll(task, now_us);
     put_waiting(task, now_us);
     put_timers(task, now_us);
+    tide_task_time_observe(task, now_us);
     seal_due(task, now_us);
     return TIDE_OK;
 }

@@ -161,6 +161,7 @@ struct tide_task {
         struct tide_due due; /* the first one of the first partition */
         uint64_t untold; /* messages that are too far ahead, since the last line in the log ... */
         int64_t told_us; /* ... at this time; 0 = none yet */
+        int64_t observed_us; /* when the metric was; 0 = never */
     } timers;
 
     struct { /* owned by task_sizes.c */
@@ -274,24 +275,6 @@ bool tide_lanes_keep(struct tide_task *task, uint32_t lane, const struct tide_me
 const struct tide_message *tide_lanes_oldest(struct tide_task *task, uint32_t lane);
 /** The oldest message that waits has been taken into a batch. */
 void tide_lanes_drop_oldest(struct tide_task *task, uint32_t lane);
-
-/* ---- task_timers.c ---- */
-
-/** Sets the timestamp of the message to its time. NULL, or what is wrong with that. */
-const char *tide_task_time_read(struct tide_task *task, struct tide_message *message);
-/** The message is in its lane: it moves the watermark, and timers may be due for it. */
-void tide_task_time_taken(struct tide_task *task, const struct tide_message *message);
-/** The watermark as of this record, for its worker. */
-void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
-                          struct tide_state_place *place);
-/** A change of this message is accepted: its timer may be due already. */
-void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message);
-/** A verb of the step (chain/step.h). */
-void tide_task_tick(struct tide_step *step, const struct tide_message *message);
-/** The next timer that is due, as a message for the lane of its key; its bytes are borrowed for the turn. False = none. */
-bool tide_task_next_timer(struct tide_task *task, struct tide_message *message);
-/** It is in its lane. */
-void tide_task_timer_taken(struct tide_task *task);
 
 /* ---- task_state.c ---- */
 

@@ -11,6 +11,7 @@
 #include "chain/offsets.h"
 #include "chain/states.h"
 #include "chain/task.h"
+#include "chain/task_timers.h"
 #include "chain/timers.h"
 #include "shm/block.h"
 #include "shm/layout.h"

@@ -2,6 +2,7 @@
  * Event time in a step with state (chain/timers.h): what a message's time moves, and the timers that are due for it. These
  * are taken one by one into the lanes of their keys. As long as some have to wait for room the step takes no message, so
  * that timers come before the messages that were read after. Start reading at tide_task_time_taken. */
+#include "chain/task_timers.h"
 #include "base/clock.h"
 #include "base/grow.h"
 #include "base/log.h"
@@ -16,7 +17,7 @@
 #include "shm/layout.h"
 #include "shm/topics.h"
 
-static const int64_t LOG_EVERY_US = 60000000;
+static const int64_t LOG_EVERY_US = 60000000, SECOND_US = 1000000;
 
 static struct tide_rises *find_rises(const struct tide_task *task, uint32_t index)
 {
@@ -219,4 +220,20 @@ void tide_task_time_accepted(struct tide_task *task, const struct tide_message *
     struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
     if (rises && tide_timers_may_be_due(rises->line))
         hold(task, rises, message);
+}
+
+/* Also when the last partition has gone, so that no old value stays. */
+void tide_task_time_observe(struct tide_task *task, int64_t now_us)
+{
+    const struct tide_chain *chain = task->step.chain;
+    if (!task->timers.time || now_us - task->timers.observed_us < SECOND_US)
+        return;
+    int64_t earliest_ms = tide_timers_earliest(tide_states_timers(chain->states), task->state);
+    bool known = earliest_ms != INT64_MIN;
+    if (!known && task->timers.observed_us == 0)
+        return;
+    int64_t behind_ms = known ? tide_clock_wall_ms() - earliest_ms : 0;
+    task->timers.observed_us = now_us;
+    tide_observe(chain->counters, task->step.row, TIDE_M_KEYED_WATERMARK_LAG,
+                 behind_ms > 0 ? (double)behind_ms / 1e3 : 0);
 }

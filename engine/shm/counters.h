@@ -65,6 +65,7 @@ enum tide_metric {
     TIDE_M_REDUCE_BATCH_TIME,
     TIDE_M_KEYED_TIMERS,
     TIDE_M_KEYED_AHEAD,
+    TIDE_M_KEYED_WATERMARK_LAG,
     TIDE_M_HEALTHCHECK_TOUCH,
     /* consumer.*, row 0 */
     TIDE_M_RUN_COUNT,

@@ -151,6 +151,9 @@ describe('timers of tide.keyed', function()
     test:feed({ key = 'b', value = '', timestamp = now + 10 })
     assert.same({ 'a false', 'b false', 'far true', 'timer a false' }, sorted(test:values()))
     assert.equal(1, test:metrics()['strategies.keyed.timers'])
+    test:feed({ key = 'b', value = '', timestamp = now - 7000, partition = 1 }):advance '5s'
+    local behind = test:metrics()['strategies.keyed.watermark_lag'].last -- KEYED_WATERMARK_LAG, of partition 1
+    assert.is_true(behind >= 7 and behind < 60, behind)
   end)
 
   it('ends a timer whose function fails, and tries one again that asks for it', function()

@@ -11,4 +11,8 @@ return {
   { "keyed.ahead", nil, "counter", "messages", "KEYED_AHEAD",
     "Messages whose time is further ahead of the clock than max_ahead: they do not move the watermark.",
     "The log names one. A clock was wrong, or the option time_unit is." },
+  { "keyed.watermark_lag", nil, "gauge", "seconds", "KEYED_WATERMARK_LAG",
+    "How far the watermark is behind the clock, in the partition where it is furthest behind. 0 where it is ahead.",
+    "Growing while consumer.lag does not: in a partition nothing comes, or of one topic of several; windows there wait."
+  },
 }

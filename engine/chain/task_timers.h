@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ * engine/chain/task_timers.h - event time in a step with state: the watermark, and timers that are due (chain/timers.h). Of
+ * the fields of a task it writes `timers`. */
+#ifndef TIDE_CHAIN_TASK_TIMERS_H
+#define TIDE_CHAIN_TASK_TIMERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tide_message;
+struct tide_state_place;
+struct tide_step;
+struct tide_task;
+
+/** Sets the timestamp of the message to its time. NULL, or what is wrong with that. */
+const char *tide_task_time_read(struct tide_task *task, struct tide_message *message);
+/** The message is in its lane: it moves the watermark, and timers may be due for it. */
+void tide_task_time_taken(struct tide_task *task, const struct tide_message *message);
+/** The watermark as of this record, for its worker. */
+void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
+                          struct tide_state_place *place);
+/** A change of this message is accepted: its timer may be due already. */
+void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message);
+/** A verb of the step (chain/step.h). */
+void tide_task_tick(struct tide_step *step, const struct tide_message *message);
+/** The next timer that is due, as a message for the lane of its key; its bytes are borrowed for the turn. False = none. */
+bool tide_task_next_timer(struct tide_task *task, struct tide_message *message);
+/** It is in its lane. */
+void tide_task_timer_taken(struct tide_task *task);
+/** Once a second: how far the watermark is behind. */
+void tide_task_time_observe(struct tide_task *task, int64_t now_us);
+
+#endif
