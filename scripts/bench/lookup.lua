@@ -4,13 +4,15 @@
 -- in a compiled loop: of random keys that are there (all of the row; the same and a field of it), and of keys that
 -- are not. With 500,000 KEYS neither the keys nor LuaJIT's own table of strings fit a cache, which a pipeline does
 -- not have.
-package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+package.path = "lua/?.lua;lua/?/init.lua;./?.lua;" .. package.path
 local ffi = require("ffi")
 local C = require("tidemill.run.ffi").C
 local lookups = require("tidemill.run.lookups")
 local msgpack = require("tidemill.lib.msgpack")
+local random_reads = require("scripts.bench.random_reads")
 
-local ROWS, KEYS, READS = tonumber(arg[1]) or 1e6, tonumber(arg[2]) or 65536, 2e6
+local ROWS, KEYS, READS = tonumber(arg[1]) or 1e6, tonumber(arg[2]), random_reads.READS
+local time = random_reads.time
 
 local function key(i) return ("user-%07d"):format(i) end
 
@@ -35,19 +37,7 @@ local function write(path, format)
   return size
 end
 
--- Nanoseconds of processor time for each call, the least of five rounds.
-local function time(keys, read)
-  local best = math.huge
-  for _ = 1, 5 do
-    local from = os.clock()
-    for i = 1, READS do read(keys[i % KEYS + 1]) end
-    best = math.min(best, (os.clock() - from) / READS * 1e9)
-  end
-  return best
-end
-
-local there, missing = {}, {}
-for i = 1, KEYS do there[i], missing[i] = key(math.random(ROWS)), "none-" .. i end
+local there, missing = random_reads.keys(ROWS, key, KEYS)
 
 local owner = C.tide_lookups_new(1)
 lookups.begin_loading(owner, {}, ".", function() end)

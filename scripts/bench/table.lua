@@ -3,30 +3,21 @@
 -- It puts rows of about 100 bytes, replaces all of them, and prints nanoseconds for each, bytes of memory for a row
 -- before and after, and nanoseconds for a read of random keys in a compiled loop: a field of a row's view, and a key
 -- that is not there.
-package.path = "lua/?.lua;lua/?/init.lua;" .. package.path
+package.path = "lua/?.lua;lua/?/init.lua;./?.lua;" .. package.path
 local ffi = require("ffi")
 local C = require("tidemill.run.ffi").C
 local json = require("tidemill.run.json")
+local random_reads = require("scripts.bench.random_reads")
 local tables = require("tidemill.run.tables")
 
-local ROWS, KEYS, READS = tonumber(arg[1]) or 1e6, tonumber(arg[2]) or 65536, 2e6
+local ROWS, KEYS, READS = tonumber(arg[1]) or 1e6, tonumber(arg[2]), random_reads.READS
+local time = random_reads.time
 local PUBLISH = 1000 -- changes that are published together, as in a turn of the engine
 
 local function key(i) return ("user-%07d"):format(i) end
 
 local function value(i, plan)
   return ('{"name":"Name of %d","email":"user%d@example.org","country":"c%02d","plan":%d}'):format(i, i, i % 50, plan)
-end
-
--- Nanoseconds of processor time for each call, the least of five rounds.
-local function time(keys, read)
-  local best = math.huge
-  for _ = 1, 5 do
-    local from = os.clock()
-    for i = 1, READS do read(keys[i % KEYS + 1]) end
-    best = math.min(best, (os.clock() - from) / READS * 1e9)
-  end
-  return best
 end
 
 local owner = assert(C.tide_tables_new(1))
@@ -54,8 +45,7 @@ local function put(plan)
   return spent / ROWS * 1e9
 end
 
-local there, missing = {}, {}
-for i = 1, KEYS do there[i], missing[i] = key(math.random(ROWS)), "none-" .. i end
+local there, missing = random_reads.keys(ROWS, key, KEYS)
 local new = put(1)
 local bytes = memory()
 local replaced = put(2)

@@ -23,38 +23,13 @@ package.loaded["tidemill.lib.http"] = {
   end,
 }
 
+local checks = require("scripts.fuzz.checks")
 local tide = require("tidemill")
 local sets = require("spec.support.codec_samples")
 
+local check_answer, parts_of, same, try = checks.answer, checks.parts, checks.same, checks.try
 local avro, protobuf, msgpack = tide.avro, tide.protobuf, tide.msgpack
 local MOST = 2 ^ 16 -- bytes of a text that was compressed
-
-local function same(one, other)
-  if type(one) ~= "table" or type(other) ~= "table" then
-    return type(one) == type(other) and (one == other or one ~= one and other ~= other)
-  end
-  if getmetatable(one) ~= getmetatable(other) then return false end
-  for key, value in pairs(one) do
-    if not same(value, other[key]) then return false end
-  end
-  for key in pairs(other) do
-    if one[key] == nil then return false end
-  end
-  return true
-end
-
--- What a reader gave: a value, or nil and a reason that names the codec.
-local function check_answer(value, reason)
-  if value ~= nil then return value end
-  assert(type(reason) == "string" and reason:find "^%l+: " and not reason:find "%.lua:", reason)
-end
-
--- A call that a script's mistake ends with an error of this name.
-local function try(name, fn, ...)
-  local ok, value, problem = pcall(fn, ...)
-  if ok then return value, problem end
-  assert(type(value) == "string" and value:find(name, 1, true), value)
-end
 
 -- Reads bytes, writes what was read, and reads it again. `strict`: what was read can be written.
 local function check_codec(codec, bytes, name, strict)
@@ -63,13 +38,6 @@ local function check_codec(codec, bytes, name, strict)
   local encode = strict and function(error_name, fn, ...) return fn(...), error_name end or try
   local again = encode(name, codec.encode, codec, value)
   if again then assert(same(value, (codec:decode(again))), "another value is read of what was written") end
-end
-
--- A first part that ends at a zero byte, and the rest.
-local function parts_of(text)
-  local at = text:find("\0", 1, true)
-  if not at then return text, "" end
-  return text:sub(1, at - 1), text:sub(at + 1)
 end
 
 local tagged, untagged = {}, {}

@@ -2,39 +2,12 @@
 -- Lines of text that a transform takes apart: CSV, logfmt, syslog, grok, moments by a format, URLs and queries, UTF-8.
 -- Whatever stands there, there is a value, or nil and a reason; what was read can be written, and is read as the same
 -- value. Input: which reader, how it is asked, then the text.
+local checks = require("scripts.fuzz.checks")
 local tide = require("tidemill")
 
+local check_answer, parts_of, same, try = checks.answer, checks.parts, checks.same, checks.try
 local csv, logfmt, syslog, grok, time, url, utf8 = tide.csv, tide.logfmt, tide.syslog, tide.grok, tide.time, tide.url,
   tide.utf8
-
-local function same(one, other)
-  if type(one) ~= "table" or type(other) ~= "table" then return one == other end
-  for key, value in pairs(one) do
-    if not same(value, other[key]) then return false end
-  end
-  for key in pairs(other) do
-    if one[key] == nil then return false end
-  end
-  return true
-end
-
-local function check_answer(value, reason)
-  if value ~= nil then return value end
-  assert(type(reason) == "string" and reason ~= "" and not reason:find "%.lua:", reason)
-end
-
--- A call that a script's mistake ends with an error of this name.
-local function try(name, fn, ...)
-  local ok, value, problem = pcall(fn, ...)
-  if ok then return value, problem end
-  assert(type(value) == "string" and value:find(name, 1, true), value)
-end
-
-local function parts_of(text)
-  local at = text:find("\0", 1, true)
-  if not at then return text, "" end
-  return text:sub(1, at - 1), text:sub(at + 1)
-end
 
 local CSV = { {}, { header = true }, { header = { "a", "b" } }, { separator = ";" }, { quote = "'" }, { quote = false },
   { separator = "%", quote = "." }, { separator = "\t", header = true } }

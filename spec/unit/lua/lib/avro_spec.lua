@@ -3,8 +3,10 @@
 -- and bytes that are broken at random.
 local ffi = require "ffi"
 local libavro = require "spec.support.libavro"
+local refusals = require "spec.support.refusals"
 local seed = require "spec.support.seed"
 local tide = require "tidemill"
+local refused, raises = refusals.refused, refusals.raises
 
 seed.draw()
 
@@ -14,19 +16,6 @@ local function pick(list) return list[draw(#list)] end
 
 local function bytes_of(hex)
   return (hex:gsub("%s", ""):gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end))
-end
-
-local function refused(reason, value, text)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
-
-local function raises(reason, fn, ...)
-  local arguments = { ... }
-  local ok, problem = pcall(function() return (fn(unpack(arguments))) end)
-  assert.is_false(ok)
-  assert.matches("^spec/unit/lua/lib/avro_spec%.lua:%d+: ", problem)
-  assert.is_truthy(problem:find(reason, 1, true), problem .. " has no " .. reason)
 end
 
 local ORDER = [[{ "type": "record", "name": "Order", "namespace": "shop", "fields": [
@@ -153,7 +142,7 @@ describe("tide.avro", function()
       ['[{"type":"fixed","name":"a.F","size":1},{"type":"fixed","name":"F","namespace":"a","size":1}]'] =
         'the type "a.F" is declared twice',
     } do raises(reason, avro.schema, text) end
-    raises("tide.avro.load: spec/unit/lua/lib/none.avsc", avro.load, "none.avsc")
+    raises("tide.avro.load: spec/unit/lua/lib/none.avsc", function() return (avro.load "none.avsc") end)
   end)
 
   it("tide.avro makes Lua's own NaN of each", function()

@@ -1,18 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- What a few bytes, or a large schema, may ask of tide.avro and tide.protobuf: it is bounded, and told by name.
 local descriptors = require "spec.support.descriptors"
+local refusals = require "spec.support.refusals"
 local tide = require "tidemill"
-
-local function refused(reason, value, text)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
-
-local function raises(reason, ...)
-  local ok, text = pcall(...)
-  assert.is_false(ok, reason)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
+local refused, raises = refusals.refused, refusals.raises
 
 -- `count` pieces, joined.
 local function many(count, format, separator)

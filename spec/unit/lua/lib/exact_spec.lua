@@ -2,20 +2,11 @@
 -- No wrong data in silence: what a codec cannot keep exactly is refused with its name (docs/library.md, "What is kept
 -- exactly").
 local descriptors = require "spec.support.descriptors"
+local refusals = require "spec.support.refusals"
 local tide = require "tidemill"
+local refused, raises = refusals.refused, refusals.raises
 
 local BEYOND = 2 ^ 53 * 1LL + 1 -- no double has it
-
-local function refused(reason, value, text)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
-
-local function raises(reason, ...)
-  local ok, text = pcall(...)
-  assert.is_false(ok, reason)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
 
 describe("tide.protobuf", function()
   local field, entry = descriptors.field, descriptors.entry

@@ -1,14 +1,11 @@
 -- SPDX-License-Identifier: MIT
 -- tide.grok and tide.url: lines and URLs as they come, the examples of RFC 3986, and what is refused.
+local refusals = require "spec.support.refusals"
 local seed = require "spec.support.seed"
 local tide = require "tidemill"
+local refused = refusals.refused
 
 seed.draw()
-
-local function refused(reason, value, text)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
 
 describe("tide.grok", function()
   local match = tide.grok.match

@@ -3,22 +3,11 @@
 -- connections are kept.
 local child = require "spec.support.child"
 local http_stub = require "spec.support.http_stub"
+local refusals = require "spec.support.refusals"
 local tide = require "tidemill"
+local refused, raises = refusals.refused, refusals.raises
 
 local http, registry = tide.http, tide.registry
-
-local function refused(reason, value, text, ...)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-  return ...
-end
-
-local function raises(reason, fn)
-  local ok, problem = pcall(fn)
-  assert.is_false(ok)
-  assert.matches("^spec/unit/lua/lib/http_spec%.lua:%d+: ", problem)
-  assert.is_truthy(problem:find(reason, 1, true), problem .. " has no " .. reason)
-end
 
 describe("tide.http", function()
   local address

@@ -1,18 +1,15 @@
 -- SPDX-License-Identifier: MIT
 -- tide.csv, logfmt, syslog, hmac, utf8, time.strptime and regex.named: the examples of their standards, what they
 -- refuse, and that what was encoded is decoded as it was.
+local refusals = require "spec.support.refusals"
 local seed = require "spec.support.seed"
 local tide = require "tidemill"
+local refused = refusals.refused
 
 seed.draw()
 
 -- All of what a function gave, for comparisons.
 local function all(...) return { n = select("#", ...), ... } end
-
-local function refused(reason, value, text)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
 
 describe("tide.csv", function()
   local csv = tide.csv

@@ -3,8 +3,10 @@
 local installed = require "spec.support.installed"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local refusals = require "spec.support.refusals"
 local seed = require "spec.support.seed"
 local tide = require "tidemill"
+local refused, raises = refusals.refused, refusals.raises
 
 seed.draw()
 
@@ -47,18 +49,6 @@ local function protoc(file, what, bytes)
     { cwd = folder, env = { LD_PRELOAD = false } })
   assert(code == 0, err)
   return out
-end
-
-local function refused(reason, value, text)
-  assert.is_nil(value)
-  assert.is_truthy(tostring(text):find(reason, 1, true), tostring(text) .. " has no " .. reason)
-end
-
-local function raises(reason, fn)
-  local ok, problem = pcall(fn)
-  assert.is_false(ok)
-  assert.matches("^spec/unit/lua/lib/protobuf_spec%.lua:%d+: ", problem)
-  assert.is_truthy(problem:find(reason, 1, true), problem .. " has no " .. reason)
 end
 
 describe("tide.protobuf", function()
