@@ -222,6 +222,33 @@ use_archive() {
     find "$root/srv/newcomer" -mindepth 1 -delete
 }
 
+# tide.http of the tar.gz, where there is no libcurl, by TLS to a server of this machine: its certificate is known by `ca`,
+# and by nothing that the root has.
+use_http() {
+  local here=$work/http port server code
+  mkdir -p "$here" && port=$((20000 + RANDOM % 10000)) &&
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=tidemill \
+      -addext subjectAltName=IP:127.0.0.1 -keyout "$here/key.pem" -out "$here/cert.pem" || return
+  openssl s_server -accept "127.0.0.1:$port" -cert "$here/cert.pem" -key "$here/key.pem" -www >/dev/null &
+  server=$!
+  mkdir -p "$root/srv/newcomer/t" && cp "$here/cert.pem" "$root/srv/newcomer/t/" &&
+    tar -xzf "$work/tidemill.tar.gz" -C "$root/srv/newcomer/t" --strip-components=1 &&
+    cat >"$root/srv/newcomer/t/get.lua" <<<'local tide = require "tidemill"
+      return tide.pipeline "get" { tide.file_source { path = "lines.txt" }, tide.map { function(message)
+        local known, why = tide.http.request { url = message.value, ca = "cert.pem" }
+        local unknown, problem = tide.http.request(message.value)
+        return known and not unknown and known.status .. " " .. problem or "no: " .. tostring(why)
+      end }, tide.file_sink { path = "-" }, tide.commit_offsets {}, network = "127.0.0.1:'"$port"'" }' &&
+    inside root 'chown -R newcomer: /srv/newcomer/t' &&
+    inside newcomer "! find / -xdev -name 'libcurl.so*' -not -path '/srv/*' 2>/dev/null | grep . && cd t &&
+      echo https://127.0.0.1:$port/ >lines.txt && bin/tidemill run get.lua >out.txt && cat out.txt" &&
+    grep -q '^200 SSL certificate problem' "$root/srv/newcomer/t/out.txt"
+  code=$?
+  kill "$server"
+  rm -rf "$root/srv/newcomer/t"
+  return "$code"
+}
+
 as_root() {
   step "the checkout in a copy of it" copy_checkout /srv/admin/tidemill || return
   step "make demo, as root" demo_in root tidemill || return
@@ -237,6 +264,7 @@ as_oldest() {
   [ -d "$roots/$suite" ] || step "debootstrap" make_root "" || return
   step "another copy, with a user" make_user_root || return
   step "the tar.gz, without any library of it: tidemill new, test, run, a Kafka in the process, codecs" use_archive
+  step "the tar.gz: tide.http by TLS, without a libcurl" use_http
 }
 
 as_package() {

@@ -8,7 +8,8 @@
 #   as it is in Debian 12    those that want no newer glibc (CARRIED)
 #   as it is in Debian 11    those of Debian 12 that do (OLDER), and libgcc_s
 #   linked anew              libcrypto from libcrypto.a; LuaJIT and libstdc++ are inside of the program and the library
-#   compiled anew            simdjson, inside of the library; libmicrohttpd without TLS, which would take ten libraries more
+#   compiled anew            simdjson, inside of the library; libmicrohttpd without TLS, which would take ten libraries more;
+#                            libcurl for http and https alone, with libssl inside: Debian's takes thirty libraries, 18 MB
 #   of the wheel of confluent-kafka (rdkafka.sh)   a current librdkafka, with its own TLS, zstd and lz4 inside
 # Packages come from where this machine's apt takes them. At the end every file is looked at: which glibc does it want,
 # and is each library that it wants there?
@@ -20,8 +21,8 @@ oldest=2.31 # of glibc
 host=/usr/lib/x86_64-linux-gnu
 
 CARRIED=(libseccomp.so.2 liblmdb.so.0 libpcre2-8.so.0 libxxhash.so.0 libz.so.1)
-OLDER=(libc6 libc6-dev libgcc-s1 libzstd1 lua-filesystem libcurl4) # the last one for its licence
-SOURCES=(libmicrohttpd simdjson)
+OLDER=(libc6 libc6-dev libgcc-s1 libzstd1 lua-filesystem)
+SOURCES=(libmicrohttpd simdjson curl)
 ROCKS=(lua-argparse lua-busted lua-cjson lua-cliargs lua-dkjson lua-filesystem lua-luassert lua-mediator lua-penlight
   lua-say lua-socket lua-system lua-term)
 # Whose licences go along: of librdkafka's wheel, zstd, lz4 and curl are inside.
@@ -84,6 +85,38 @@ make_compilers() {
   done
 }
 
+# The source of Debian 12 with its patches of faults; those that package it, and touch its configuration, are left out.
+unpack_curl() {
+  local patch
+  mkdir "$work/curl"
+  tar -xzf "$work"/fetched/curl_*.orig.tar.gz -C "$work/curl" --strip-components=1
+  tar -xJf "$work"/fetched/curl_*.debian.tar.xz -C "$work/curl"
+  cd "$work/curl"
+  sed -n '/^# CVE fixes/,/^# Do not add/{s/#.*//;/./p}' debian/patches/series >patches
+  [ -s patches ] || fail "libcurl: Debian's list of patches is another one" 70
+  while read -r patch; do
+    grep -qE '^\+\+\+ [^/ ]*/(configure|acinclude|m4/)' "debian/patches/$patch" || patch -s -p1 <"debian/patches/$patch"
+  done <patches
+  cd "$top"
+}
+
+# Certificates are looked for by lib/http.lua, since each distribution has another place.
+build_curl() { # TO
+  local options=(--disable-ftp --disable-file --disable-ldap --disable-ldaps --disable-rtsp --disable-dict
+    --disable-telnet --disable-tftp --disable-pop3 --disable-imap --disable-smb --disable-smtp --disable-gopher
+    --disable-mqtt --disable-manual --disable-alt-svc --disable-ares --disable-unix-sockets
+    --disable-threaded-resolver --disable-ntlm --disable-tls-srp --disable-doh --disable-netrc --disable-cookies
+    --disable-hsts --disable-libcurl-option --disable-static --without-brotli --without-zstd --without-libpsl
+    --without-libidn2 --without-librtmp --without-libssh2 --without-nghttp2 --without-zlib --without-gssapi
+    --without-ca-bundle --without-ca-path)
+  unpack_curl
+  (cd "$work/curl" && LD_LIBRARY_PATH=$1 ./configure -q "${options[@]}" --with-openssl \
+    CC="$work/bin/gcc" CFLAGS="-O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong" PKG_CONFIG=false \
+    LDFLAGS="-Wl,-rpath,'\$\$ORIGIN' -Wl,--exclude-libs,ALL" &&
+    make -s -j"$(nproc)" -C lib libcurl.la) >"$work/log" 2>&1 || fail "libcurl: see $work/log" 70
+  cp -L "$work/curl/lib/.libs/libcurl.so.4" "$1/"
+}
+
 build_libraries() {
   local to=$work/tree/lib/tidemill link name kafka
   mkdir -p "$to" "$work/link"
@@ -106,9 +139,11 @@ build_libraries() {
   name=$(objdump -p "$kafka" | sed -n 's/^ *SONAME *//p') # another one than the file's
   cp "$kafka" "$to/$name"
   ln -s "$to/$name" "$work/link/librdkafka.so"
+  ln -s "$host/libssl.a" "$work/link/libssl.a"
   for link in crypto.so.3 microhttpd.so.12 seccomp.so.2 lmdb.so.0; do
     ln -s "$to/lib$link" "$work/link/lib${link%%.*}.so"
   done
+  build_curl "$to"
 }
 
 # Nothing of simdjson or libstdc++ is seen outside of the library.
@@ -148,7 +183,7 @@ carry_licences() {
   for package in "${LICENSED[@]}"; do
     cp -L "/usr/share/doc/$package/copyright" "$to/$package"
   done
-  cp "$work/sysroot/usr/share/doc/libcurl4/copyright" "$to/libcurl4"
+  cp "$work/curl/debian/copyright" "$to/libcurl4"
   cp "$(scripts/dev/rdkafka.sh)"/confluent_kafka-*.dist-info/licenses/LICENSE "$to/confluent-kafka"
   {
     printf '%s\n' "What this folder tree carries beside tidemill, by the names of Debian's packages, whose sources Debian has" \
@@ -156,6 +191,7 @@ carry_licences() {
       "librdkafka is that of the wheel of confluent-kafka for Python ($(basename "$(scripts/dev/rdkafka.sh)")), with OpenSSL, zlib," \
       "zstd, lz4 and curl inside; its source is librdkafka of the same version." ""
     dpkg-query -W -f '${Package} ${Version} (source: ${source:Package})\n' "${LICENSED[@]}" | grep -v '^librdkafka1 '
+    basename "$work"/fetched/curl_*.debian.tar.xz .debian.tar.xz | sed 's/^curl_/libcurl4 /; s/$/ (source: curl)/'
     echo "of Debian 11, in place of those:"
     for package in libgcc-s1 libzstd1 lua-filesystem; do
       basename "$work"/fetched/"$package"_*.deb | sed 's/_/ /; s/_.*//'

@@ -133,6 +133,7 @@ check() {
       need_command objdump binutils
       need_command strip binutils
       need_command xz xz-utils
+      need_command patch patch
       ;;
     keyring)
       need_file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
@@ -140,6 +141,7 @@ check() {
     bare)
       need_command debootstrap debootstrap
       need_command lintian lintian
+      need_command openssl openssl
       check keyring
       check rdkafka
       ;;

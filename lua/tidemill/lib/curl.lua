@@ -70,6 +70,25 @@ function curl.set(easy, option, value)
   return C.curl_easy_setopt(easy, number, value)
 end
 
+-- Where distributions keep the certificates of all authorities: Debian and Ubuntu, RHEL and Fedora, others.
+local AUTHORITIES = { "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem" }
+local authorities -- the first of these files; false when none is there
+
+--- The file with the system's certificates of authorities; nil when there is none.
+function curl.authorities()
+  if authorities == nil then
+    authorities = false
+    for _, path in ipairs(AUTHORITIES) do
+      local file = not authorities and io.open(path, "rb")
+      if file then
+        authorities = path
+        file:close()
+      end
+    end
+  end
+  return authorities or nil
+end
+
 local own, multi -- the process that has made `multi`
 
 --- The multi handle of this process, which keeps the connections.

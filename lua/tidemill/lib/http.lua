@@ -22,6 +22,7 @@ local TIMEOUT, CONNECT_TIMEOUT, LONGEST, MOST, CONCURRENCY = 10, 5, 3600, 16 * 2
 local KNOWN_FOR = 60e6 -- us that the addresses of a name are kept
 local WAIT = 1000 -- ms, the longest wait in one call
 local PORTS = { http = 80, https = 443 }
+local NOT_VERIFIED = 60 -- libcurl's number for a certificate that no known authority has signed
 
 local function fail(level, text, ...)
   error("tide.http: " .. text:format(...), level + 1)
@@ -123,7 +124,8 @@ local function prepare(request)
   if set(easy, "PROTOCOLS_STR", "http,https") ~= 0 then set(easy, "PROTOCOLS", curl.HTTP_AND_HTTPS) end
   set(easy, "TIMEOUT_MS", math.ceil(request.timeout * 1000))
   set(easy, "CONNECTTIMEOUT_MS", math.ceil(request.connect_timeout * 1000))
-  if request.ca then set(easy, "CAINFO", request.ca) end
+  local ca = request.ca or curl.authorities()
+  if ca then set(easy, "CAINFO", ca) end
   if request.body then
     set(easy, "POST", 1)
     set(easy, "POSTFIELDSIZE_LARGE", #request.body)
@@ -155,7 +157,10 @@ local function finish(request, code, problem)
   if code ~= 0 and not problem then
     problem = ffi.string(request.problem)
     if problem == "" then problem = ffi.string(L.curl_easy_strerror(code)) end
-    if curl.is_forbidden(request.easy) then
+    if code == NOT_VERIFIED and not request.ca and not curl.authorities() then
+      problem = problem .. ": this system has no certificates of authorities; install the Debian package "
+        .. "ca-certificates, or name a file with `ca`"
+    elseif curl.is_forbidden(request.easy) then
       problem = ('%s: it is forbidden; the pipeline opens it by network = "%s:%d"'):format(problem, request.host,
         request.port)
     end
