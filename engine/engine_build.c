@@ -86,6 +86,11 @@ static int build_changelog(struct tide_engine *engine, const struct tide_plan *p
                                    .max_messages = 100000,
                                    .max_bytes = 64 << 20,
                                    .timeout_us = plan->source.timeout_us};
+    if (plan->changelog) {
+        engine->changelog = plan->changelog;
+        chain->changelog = plan->exactly_once ? engine->sink : plan->changelog_sink;
+        return TIDE_OK;
+    }
     if (plan->source.medium != TIDE_MEDIUM_KAFKA || !plan->state_dir)
         return TIDE_OK;
     engine->changelog = tide_kafka_changelog_new(
@@ -110,7 +115,8 @@ static int name_changelogs(struct tide_engine *engine, const struct tide_plan *p
     struct tide_states *states = engine->chain.states;
     int status = tide_states_changelog(states, plan->source.topics, plan->source.topic_count,
                                        engine->chain.topics);
-    for (uint32_t i = 0; i < tide_states_count(states) && status == TIDE_OK; i++) {
+    for (uint32_t i = 0; i < tide_states_count(states) && status == TIDE_OK && !plan->changelog;
+         i++) {
         tide_kafka_changelog_topic(engine->changelog, tide_states_topic(states, i));
         status = tide_kafka_sink_changelog(engine->chain.changelog, tide_states_topic(states, i));
     }
@@ -339,7 +345,8 @@ void tide_engine_free(struct tide_engine *engine)
     tide_commit_free(engine->commit);
     if (engine->source)
         engine->source->ops->free(engine->source);
-    tide_kafka_changelog_free(engine->changelog);
+    if (engine->changelog)
+        engine->changelog->ops->free(engine->changelog);
     if (engine->chain.changelog && engine->chain.changelog != engine->sink)
         engine->chain.changelog->ops->free(engine->chain.changelog);
     if (engine->dlq_sink && engine->dlq_sink != engine->sink)

@@ -46,6 +46,7 @@
 #include "chain/states.h"
 #include "chain/step.h"
 #include "engine_reload.h"
+#include "io/changelog.h"
 #include "io/sink.h"
 #include "io/source.h"
 #include "proc/pool.h"
@@ -202,9 +203,8 @@ struct tide_engine {
     struct tide_sink *sink;     /* of the output; NULL = results are thrown away */
     uint16_t output_topic;      /* the sink's first topic */
     struct tide_sink *dlq_sink; /* writes the dlq's topic; the same as `sink` when that is Kafka */
-    struct tide_sink *transactions; /* whose transactions take the positions; NULL = none does */
-    struct tide_kafka_changelog
-        *changelog; /* reads what chain.changelog writes; NULL = there is none */
+    struct tide_sink *transactions;   /* whose transactions take the positions; NULL = none does */
+    struct tide_changelog *changelog; /* reads what chain.changelog writes; NULL = there is none */
     struct tide_commit *commit;
     struct tide_engine_tables *tables; /* NULL = there are none */
 

@@ -10,7 +10,7 @@
 #include "base/status.h"
 #include "chain/states.h"
 #include "engine_inside.h"
-#include "kafka/changelog.h"
+#include "io/changelog.h"
 #include "shm/counters.h"
 #include "shm/topics.h"
 
@@ -24,8 +24,8 @@ static int read_changelogs(struct tide_engine *engine, uint32_t index)
     int32_t number = engine->source->partitions[index].number;
     int status = TIDE_OK;
     for (uint32_t state = 0; state < tide_states_count(states) && status == TIDE_OK; state++)
-        status = tide_kafka_changelog_read(engine->changelog, state, index, number,
-                                           tide_states_log(states, state, index));
+        status = engine->changelog->ops->read(engine->changelog, state, index, number,
+                                              tide_states_log(states, state, index));
     return status;
 }
 
@@ -59,7 +59,7 @@ int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, 
 void tide_engine_restore_end(struct tide_engine *engine, uint32_t partition)
 {
     if (engine->changelog)
-        tide_kafka_changelog_stop(engine->changelog, partition);
+        engine->changelog->ops->stop(engine->changelog, partition);
 }
 
 static double seconds(const struct tide_restore *restore, int64_t now_us)
@@ -105,7 +105,7 @@ static void log_progress(struct tide_engine *engine, int64_t now_us)
     restore->logged_us = now_us;
     tide_log(TIDE_LOG_INFO, "state: restoring: %llu records so far, about %lld left (%.0f/s)",
              (unsigned long long)restore->restored,
-             (long long)tide_kafka_changelog_left(engine->changelog),
+             (long long)engine->changelog->ops->left(engine->changelog),
              (double)restore->restored / seconds(restore, now_us));
 }
 
@@ -113,7 +113,7 @@ static void log_progress(struct tide_engine *engine, int64_t now_us)
 static ssize_t take(struct tide_engine *engine)
 {
     struct tide_restore *restore = &engine->restore;
-    ssize_t count = tide_kafka_changelog_poll(engine->changelog, restore->records, RECORDS);
+    ssize_t count = engine->changelog->ops->poll(engine->changelog, restore->records, RECORDS);
     if (count <= 0)
         return count;
     int status = tide_states_restore(engine->chain.states, restore->records, (size_t)count);
@@ -137,9 +137,9 @@ int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
         if (count < 0)
             return (int)count;
     }
-    while (tide_kafka_changelog_ended(engine->changelog, &index))
+    while (engine->changelog->ops->ended(engine->changelog, &index))
         release(engine, engine->source->partitions[index].number);
-    if (tide_kafka_changelog_busy(engine->changelog))
+    if (engine->changelog->ops->busy(engine->changelog))
         log_progress(engine, now_us);
     else
         ended(engine, tide_clock_us());

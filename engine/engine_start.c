@@ -125,7 +125,7 @@ static void set_properties(struct tide_engine *engine, const struct tide_connect
     if (kafka_sink(engine))
         tide_kafka_sink_connect(kafka_sink(engine), connection->sink, connection->sink_count);
     tide_engine_tables_connect(engine, connection);
-    if (!engine->changelog)
+    if (!engine->changelog || engine->plan.changelog)
         return;
     tide_kafka_changelog_connect(engine->changelog, connection->changelog,
                                  connection->changelog_count);
@@ -197,7 +197,7 @@ int tide_engine_start(struct tide_engine *engine, const struct tide_connection *
     if (engine->chain.states && (status = open_states(engine)) < 0)
         return status;
     set_properties(engine, connection);
-    status = engine->changelog ? tide_kafka_changelog_start(engine->changelog)
+    status = engine->changelog ? engine->changelog->ops->start(engine->changelog)
                                : start_sinks(engine);
     if (status == TIDE_OK)
         status = tide_engine_tables_start(engine);
@@ -230,7 +230,7 @@ static void describe_output(struct tide_engine *engine)
  * connected. */
 int tide_engine_sinks_ready(struct tide_engine *engine)
 {
-    int status = engine->changelog ? tide_kafka_changelog_ready(engine->changelog) : 1;
+    int status = engine->changelog ? engine->changelog->ops->ready(engine->changelog) : 1;
     if (status == 1 && !engine->sinks_started && (status = start_sinks(engine)) == TIDE_OK)
         return 0;
     if (status != 1)

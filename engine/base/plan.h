@@ -208,6 +208,9 @@ struct tide_plan_sandbox {
     uint32_t env_count;
 };
 
+struct tide_changelog;
+struct tide_sink;
+
 struct tide_plan {
     const char *name;
     struct tide_source_plan source;
@@ -233,6 +236,10 @@ struct tide_plan {
     uint64_t worker_memory; /* bytes beyond what is loaded before the fork; 0 = no limit */
     bool core_dumps;        /* a crash leaves a core file, if the system writes such */
     const char *state_dir;  /* where state is kept; NULL = it is gone with the process */
+    /* In place of Kafka's (io/changelog.h, io/sink.h): the changelogs of the states, and in at least once what writes them. They
+     * belong to the engine from then on. NULL, but in the simulation (scripts/sim). */
+    struct tide_changelog *changelog;
+    struct tide_sink *changelog_sink;
     struct tide_plan_sandbox sandbox;
     bool exactly_once; /* outputs, dead letters and offsets in one transaction of the sink */
     bool

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Commits positions: decides when, collects what moved, hands it to the source or to the sink, and takes the answer.
- * The tracker counts how often a position moved, so that asking "is there anything to commit?" in each turn costs
- * nothing; the positions themselves are collected only when a commit is due. Start reading at try_commit, which every
- * commit goes through; the states are in commit.h. */
+ * The tracker counts how often a position moved, so asking in each turn costs nothing; the positions themselves are
+ * collected when a commit is due. Start reading at try_commit, which every one goes through; the states are in commit.h. */
 #include "chain/commit.h"
 
 #include <stdlib.h>
@@ -75,8 +74,7 @@ static void grow_to(struct tide_commit *commit, uint32_t partitions)
         commit->asked[i] = -1;
 }
 
-/* Otherwise a position that is the same as before the rebalance would not be committed, though another member may have
- * committed a lower one in between. */
+/* Else a position as before the rebalance would not be committed, though another member may have committed a lower one. */
 void tide_commit_assigned(struct tide_commit *commit, uint32_t partition)
 {
     grow_to(commit, partition + 1);
@@ -152,7 +150,7 @@ static bool is_ahead(const struct tide_commit *commit)
            !tide_offsets_at_barrier(commit->chain->offsets);
 }
 
-/* With neither a time nor a number the policy is "immediate": as soon as anything is complete. */
+/* With neither a time nor a number: as soon as anything is complete. */
 static bool is_due(const struct tide_commit *commit, int64_t now_us)
 {
     const struct tide_commit_plan *plan = &commit->plan;
@@ -191,13 +189,13 @@ static void set_state(struct tide_commit *commit, enum tide_commit_state state)
 {
     struct tide_chain *chain = commit->chain;
     bool waits = state == TIDE_COMMIT_PREPARING && commit->barrier && chain->unordered;
-    /* the steps seal their batches */
-    chain->progress |= (waits && commit->state != state) || commit->held_back;
     if (commit->barrier && (state == TIDE_COMMIT_WRITING || commit->state == TIDE_COMMIT_WRITING))
         chain->send_only_needed = state == TIDE_COMMIT_WRITING; /* nothing more may be in it */
     commit->state = state;
     /* A mistake that the simulation must find: more and more is read and sent. */
-    chain->all_needed = commit->held_back || (waits && !tide_fault("bug.barrier_not_awaited"));
+    bool all = commit->held_back || (waits && !tide_fault("bug.barrier_not_awaited"));
+    chain->progress |= all && !chain->all_needed; /* the steps seal their batches */
+    chain->all_needed = all;
 }
 
 /* In exactly_once the sink takes them, since the positions have to be part of the transaction
@@ -208,7 +206,9 @@ static int send_positions(struct tide_commit *commit)
     struct tide_sink *sink = commit->transactions;
     struct tide_states *states = commit->chain->states;
     size_t count = commit->position_count;
-    int status = states && !tide_states_has_changelog(states) ? tide_states_store(states) : TIDE_OK;
+    bool early = states && tide_fault("bug.state_uncommitted"); /* before the transaction */
+    bool first = early || (states && !tide_states_has_changelog(states));
+    int status = first ? tide_states_store(states) : TIDE_OK;
     if (status < 0)
         return status;
     return sink ? sink->ops->commit(sink, commit->positions, count)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The reader of changelogs. It uses librdkafka's calls for single partitions, since the group and its assignment are the
  * source's. All partitions go to one queue, of which many records are taken at once. Start reading at
- * tide_kafka_changelog_poll. */
+ * tide_changelog_poll. */
 #include <librdkafka/rdkafka.h>
 
 #include "base/clock.h"
@@ -27,9 +27,10 @@ static struct tide_changelog_part *find(struct tide_kafka_changelog *changelog, 
     return NULL;
 }
 
-int tide_kafka_changelog_read(struct tide_kafka_changelog *changelog, uint32_t state,
-                              uint32_t index, int32_t partition, int64_t offset)
+int tide_changelog_read(struct tide_changelog *base, uint32_t state, uint32_t index,
+                        int32_t partition, int64_t offset)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     if (partition < 0 || (uint32_t)partition >= changelog->partitions)
         return tide_fail(TIDE_ECONFIG,
                          "topic \"%s\" has a partition %d, its changelog \"%s\" had only %u at the "
@@ -60,15 +61,17 @@ static void stop(struct tide_kafka_changelog *changelog, struct tide_changelog_p
     part->state = TIDE_CHANGELOG_IDLE;
 }
 
-void tide_kafka_changelog_stop(struct tide_kafka_changelog *changelog, uint32_t index)
+void tide_changelog_stop(struct tide_changelog *base, uint32_t index)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     for (uint32_t i = 0; i < changelog->part_count; i++)
         if (changelog->parts[i].index == index)
             stop(changelog, &changelog->parts[i]);
 }
 
-bool tide_kafka_changelog_busy(const struct tide_kafka_changelog *changelog)
+bool tide_changelog_busy(struct tide_changelog *base)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     for (uint32_t i = 0; i < changelog->part_count; i++)
         if (changelog->parts[i].state != TIDE_CHANGELOG_IDLE)
             return true;
@@ -84,8 +87,9 @@ static int64_t high_of(const struct tide_kafka_changelog *changelog,
     return high;
 }
 
-int64_t tide_kafka_changelog_left(const struct tide_kafka_changelog *changelog)
+int64_t tide_changelog_left(struct tide_changelog *base)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     int64_t left = 0;
     for (uint32_t i = 0; i < changelog->part_count; i++) {
         const struct tide_changelog_part *part = &changelog->parts[i];
@@ -180,9 +184,9 @@ static void drop_events(struct tide_kafka_changelog *changelog)
         rd_kafka_event_destroy(event);
 }
 
-ssize_t tide_kafka_changelog_poll(struct tide_kafka_changelog *changelog,
-                                  struct tide_message *records, size_t max)
+ssize_t tide_changelog_poll(struct tide_changelog *base, struct tide_message *records, size_t max)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     struct tide_changelog_part *part = NULL;
     size_t count = 0;
     tide_changelog_give_back(changelog);
@@ -217,8 +221,9 @@ ssize_t tide_kafka_changelog_poll(struct tide_kafka_changelog *changelog,
     return (ssize_t)count;
 }
 
-bool tide_kafka_changelog_ended(struct tide_kafka_changelog *changelog, uint32_t *index)
+bool tide_changelog_ended(struct tide_changelog *base, uint32_t *index)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     for (uint32_t i = 0; i < changelog->part_count; i++) {
         if (changelog->parts[i].state != TIDE_CHANGELOG_ENDED)
             continue;
@@ -229,7 +234,7 @@ bool tide_kafka_changelog_ended(struct tide_kafka_changelog *changelog, uint32_t
                      changelog->parts[j].state == TIDE_CHANGELOG_READING;
         if (reads)
             continue;
-        tide_kafka_changelog_stop(changelog, *index);
+        tide_changelog_stop(base, *index);
         return true;
     }
     return false;

@@ -13,34 +13,6 @@
 
 enum { FREE_WAIT_US = 1000000 };
 
-struct tide_kafka_changelog *tide_kafka_changelog_new(const char *input, int64_t timeout_us,
-                                                      struct tide_loop *loop)
-{
-    struct tide_kafka_changelog *changelog = tide_alloc(sizeof(*changelog));
-    changelog->loop = loop;
-    changelog->input = tide_copy(input);
-    changelog->timeout_us = timeout_us;
-    changelog->waker = tide_loop_waker(loop, NULL, NULL);
-    changelog->blocking = tide_blocking_new(loop);
-    if (changelog->waker >= 0 && changelog->blocking)
-        return changelog;
-    tide_kafka_changelog_free(changelog);
-    return NULL;
-}
-
-void tide_kafka_changelog_topic(struct tide_kafka_changelog *changelog, const char *topic)
-{
-    tide_grow(&changelog->topics, &changelog->topic_count, changelog->topic_count + 1,
-              sizeof(*changelog->topics));
-    changelog->topics[changelog->topic_count - 1] = tide_copy(topic);
-}
-
-void tide_kafka_changelog_connect(struct tide_kafka_changelog *changelog,
-                                  const struct tide_property *properties, uint32_t count)
-{
-    tide_properties_set(&changelog->properties, properties, count);
-}
-
 /* ---- the start ---- */
 
 /* librdkafka 2.0.2 fetches nothing for a second when its queue is full (source/wake.c), so the queue holds what is read in
@@ -92,8 +64,9 @@ static void start_done(struct tide_blocking_job *job)
     free(start);
 }
 
-int tide_kafka_changelog_start(struct tide_kafka_changelog *changelog)
+static int client_start(struct tide_changelog *base)
 {
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     const uint64_t one = 1;
     changelog->client = make_client(changelog);
     if (!changelog->client) {
@@ -122,8 +95,9 @@ int tide_kafka_changelog_start(struct tide_kafka_changelog *changelog)
     return tide_blocking_submit(changelog->blocking, &start->job);
 }
 
-int tide_kafka_changelog_ready(const struct tide_kafka_changelog *changelog)
+static int client_ready(struct tide_changelog *base)
 {
+    const struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     return changelog->status < 0 ? tide_fail(changelog->status, "%s", changelog->text)
                                  : changelog->status;
 }
@@ -154,7 +128,7 @@ static void end_client(struct tide_kafka_changelog *changelog)
     struct destroy *destroy = tide_alloc(sizeof(*destroy));
     tide_changelog_give_back(changelog);
     for (uint32_t i = 0; i < changelog->part_count; i++)
-        tide_kafka_changelog_stop(changelog, changelog->parts[i].index);
+        tide_changelog_stop(&changelog->base, changelog->parts[i].index);
     rd_kafka_queue_io_event_enable(changelog->records, -1, NULL, 0);
     for (uint32_t i = 0; i < changelog->topic_count; i++)
         rd_kafka_topic_destroy(changelog->handles[i]);
@@ -165,10 +139,9 @@ static void end_client(struct tide_kafka_changelog *changelog)
     tide_blocking_submit(changelog->blocking, &destroy->job);
 }
 
-void tide_kafka_changelog_free(struct tide_kafka_changelog *changelog)
+static void client_free(struct tide_changelog *base)
 {
-    if (!changelog)
-        return;
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
     if (changelog->client)
         end_client(changelog);
     if (changelog->blocking && !tide_blocking_free(changelog->blocking, FREE_WAIT_US)) {
@@ -185,4 +158,46 @@ void tide_kafka_changelog_free(struct tide_kafka_changelog *changelog)
     free(changelog->parts);
     free(changelog->input);
     free(changelog);
+}
+
+/* ---- what it is made of ---- */
+
+static const struct tide_changelog_ops ops = {.start = client_start,
+                                              .ready = client_ready,
+                                              .read = tide_changelog_read,
+                                              .stop = tide_changelog_stop,
+                                              .busy = tide_changelog_busy,
+                                              .poll = tide_changelog_poll,
+                                              .ended = tide_changelog_ended,
+                                              .left = tide_changelog_left,
+                                              .free = client_free};
+
+struct tide_changelog *tide_kafka_changelog_new(const char *input, int64_t timeout_us,
+                                                struct tide_loop *loop)
+{
+    struct tide_kafka_changelog *changelog = tide_alloc(sizeof(*changelog));
+    changelog->base.ops = &ops;
+    changelog->loop = loop;
+    changelog->input = tide_copy(input);
+    changelog->timeout_us = timeout_us;
+    changelog->waker = tide_loop_waker(loop, NULL, NULL);
+    changelog->blocking = tide_blocking_new(loop);
+    if (changelog->waker >= 0 && changelog->blocking)
+        return &changelog->base;
+    client_free(&changelog->base);
+    return NULL;
+}
+
+void tide_kafka_changelog_topic(struct tide_changelog *base, const char *topic)
+{
+    struct tide_kafka_changelog *changelog = tide_changelog_of(base);
+    tide_grow(&changelog->topics, &changelog->topic_count, changelog->topic_count + 1,
+              sizeof(*changelog->topics));
+    changelog->topics[changelog->topic_count - 1] = tide_copy(topic);
+}
+
+void tide_kafka_changelog_connect(struct tide_changelog *base,
+                                  const struct tide_property *properties, uint32_t count)
+{
+    tide_properties_set(&tide_changelog_of(base)->properties, properties, count);
 }

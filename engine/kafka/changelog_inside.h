@@ -35,6 +35,7 @@ struct tide_changelog_part {
 };
 
 struct tide_kafka_changelog {
+    struct tide_changelog base;
     struct tide_loop *loop;
     struct tide_blocking *blocking;
     struct tide_properties properties;
@@ -55,7 +56,21 @@ struct tide_kafka_changelog {
     size_t borrowed_count;
 };
 
+static inline struct tide_kafka_changelog *tide_changelog_of(struct tide_changelog *base)
+{
+    return (struct tide_kafka_changelog *)(void *)base;
+}
+
+/* changelog.c */
+
 /** What poll gave is not borrowed any more. */
 void tide_changelog_give_back(struct tide_kafka_changelog *changelog);
+int tide_changelog_read(struct tide_changelog *base, uint32_t state, uint32_t index,
+                        int32_t partition, int64_t offset);
+void tide_changelog_stop(struct tide_changelog *base, uint32_t index);
+bool tide_changelog_busy(struct tide_changelog *base);
+ssize_t tide_changelog_poll(struct tide_changelog *base, struct tide_message *records, size_t max);
+bool tide_changelog_ended(struct tide_changelog *base, uint32_t *index);
+int64_t tide_changelog_left(struct tide_changelog *base);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * simulate [--seed N] [--steps N] [--seeds N] [--verbose] runs one seed after the other, from --seed (1) on, until
- * --steps (10^6) or --seeds are done, and prints a summary. On a failure it prints the rule, the seed and what the seed
+ * simulate [--seed N] [--steps N] [--seeds N] [--changelog] [--verbose] runs one seed after the other, from --seed (1) on,
+ * until --steps (10^6) or --seeds are done, and prints a summary. --changelog: only those that draw changelogs. On a failure it prints the rule, the seed and what the seed
  * draws, and ends with 1. --verbose shows the settings and what the engine logs. */
 #include <getopt.h>
 #include <signal.h>
@@ -18,13 +18,12 @@ static void died(int number)
 
 int main(int count, char **arguments)
 {
-    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
-                                            {"steps", required_argument, NULL, 'n'},
-                                            {"seeds", required_argument, NULL, 'c'},
-                                            {"verbose", no_argument, NULL, 'v'},
-                                            {0}};
+    static const struct option options[] = {
+        {"seed", required_argument, NULL, 's'},  {"steps", required_argument, NULL, 'n'},
+        {"seeds", required_argument, NULL, 'c'}, {"changelog", no_argument, NULL, 'l'},
+        {"verbose", no_argument, NULL, 'v'},     {0}};
     unsigned long long seed = 1, first, steps = 1000000, seeds = 0;
-    bool verbose = false;
+    bool verbose = false, changelog = false;
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         if (option == 's')
@@ -33,6 +32,8 @@ int main(int count, char **arguments)
             steps = strtoull(optarg, NULL, 10);
         else if (option == 'c')
             seeds = strtoull(optarg, NULL, 10);
+        else if (option == 'l')
+            changelog = true;
         else if (option == 'v')
             verbose = true;
         else
@@ -43,8 +44,12 @@ int main(int count, char **arguments)
     if (!verbose && !freopen("/dev/null", "w", stderr)) /* the engine logs each fault */
         return 70;
     first = seed;
-    while (seeds > 0 ? seed < first + seeds : sim.steps < steps)
-        sim_run(seed++, verbose);
+    while (seeds > 0 ? seed < first + seeds : sim.steps < steps) {
+        sim_draw(seed);
+        if (sim.set.has_changelog || !changelog)
+            sim_run(seed, verbose);
+        seed++;
+    }
     printf("%llu steps, %llu seeds from %llu on\n", (unsigned long long)sim.steps, seed - first,
            first);
     return 0;

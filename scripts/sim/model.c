@@ -152,6 +152,12 @@ uint32_t sim_key(uint32_t partition, uint32_t index)
     return sim.set.null_keys && mix % 8 == 0 ? NO_KEY : (uint32_t)(mix >> 8) % sim.set.keys;
 }
 
+const char *sim_key_text(uint32_t key)
+{
+    static const char keys[] = "abcdefgh";
+    return keys + key;
+}
+
 /* Paths rise in the order of results. So if they rise strictly, results come in order. */
 static void check_order(const struct item *item)
 {
@@ -305,7 +311,8 @@ void sim_void(void)
         struct partition *partition = &sim.partitions[i];
         if (partition->state != OWNED && partition->state != LEAVING)
             continue;
-        sim_forget(partition);
+        if (sim.set.exactly_once) /* else reports that are due may complete some until it is lost */
+            sim_forget(partition);
         partition->state = LOST;
     }
 }

@@ -112,13 +112,13 @@ static void put_result(struct worker *worker, const struct payload *payload,
         made->items[i].path |= (uint16_t)(child << 2 * (MAX_STEPS - 1 - worker->job.step));
 }
 
-static void put_state(struct worker *worker, uint32_t index, uint64_t value)
+static void put_state(struct worker *worker, uint32_t index, uint32_t state, uint64_t value)
 {
     char *bytes = put_head(worker, index, TIDE_RESULT_STATE, sizeof(value));
     struct tide_result *result = (struct tide_result *)(void *)bytes - 1;
     result->inherit = 0;
     result->topic = TIDE_STATE_STRING;
-    result->partition = 0;
+    result->partition = (int32_t)state;
     memcpy(bytes, &value, sizeof(value));
 }
 
@@ -133,23 +133,26 @@ bool sim_write_record(struct worker *worker)
 {
     const struct payload *payload = sim_payload(worker->record);
     struct behaviour behaviour = sim_behaviour(&payload->items[0], worker->job.step);
-    uint64_t made = worker->job.states ? sim_state_see(worker, &payload->items[0]) : 0;
-    worker->made = 0;
+    uint64_t made[MAX_STATES] = {0};
+    memset(worker->made, 0, sizeof(worker->made));
+    if (worker->job.states)
+        sim_state_see(worker, &payload->items[0], made);
     if (wants_retry(worker, worker->at))
         return true;
     if (behaviour.kind == BEHAVIOUR_REJECT)
         return try_reject(worker, worker->at, "rejected");
     uint64_t need = (uint64_t)result_size(value_size(payload, &behaviour)) * behaviour.results;
-    if (worker->job.states)
-        need += result_size(sizeof(worker->made));
+    for (uint32_t i = 0; i < MAX_STATES; i++)
+        need += made[i] ? result_size(sizeof(made[i])) : 0;
     if (need > room(worker) && worker->bytes > 0)
         return false;
     if (need > room(worker))
         return reject_too_large(worker, payload, worker->at);
     for (uint32_t i = 0; i < behaviour.results; i++)
         put_result(worker, payload, &behaviour, i);
-    if (worker->job.states)
-        put_state(worker, worker->at, worker->made = made);
+    for (uint32_t i = 0; i < MAX_STATES; i++)
+        if (made[i])
+            put_state(worker, worker->at, i, worker->made[i] = made[i]);
     return true;
 }
 

@@ -118,21 +118,24 @@ static void draw_orders(uint64_t seed)
     }
 }
 
-/* The first step has state: each message has a key, and a position is committed when it is stored (states.c). */
+/* The first step has state: each message has a key. Without a changelog a position is committed when it is stored
+ * (states.c); in exactly once there is always one. */
 static void draw_state(uint64_t seed)
 {
-    static const char *const names[] = {"s"};
+    static const char *const names[MAX_STATES] = {"s", "t"};
     struct settings *set = &sim.set;
     struct tide_step_plan *step = &set->steps[0];
-    if (set->exactly_once || sim_mix(seed, 23, 0, 0) % 4)
+    if (set->exactly_once ? sim_mix(seed, 29, 0, 0) % 3 : sim_mix(seed, 23, 0, 0) % 4)
         return;
     set->has_state = set->unordered = true;
+    set->has_changelog = set->exactly_once || sim_mix(seed, 30, 0, 0) % 2;
+    set->transactions = set->has_changelog;
     set->batch[0] = set->null_keys = false;
     step->kind = TIDE_STEP_TASK;
     step->order = TIDE_ORDER_KEY;
     step->by = TIDE_BY_KEY;
     step->states = names;
-    step->state_count = 1;
+    step->state_count = 1 + (uint32_t)(sim_mix(seed, 32, 0, 0) % MAX_STATES);
     step->state_by = "key";
     if (step->max_input_block_size <
         4096) /* then each message fits, and none is rejected for its size */
@@ -140,6 +143,8 @@ static void draw_state(uint64_t seed)
     if (set->keeps == TIDE_ORDER_PARTITION)
         set->keeps = TIDE_ORDER_KEY;
     set->rates.large = set->rates.lie = set->rates.commit_fails = 0;
+    if (!set->exactly_once && set->has_changelog && sim_mix(seed, 33, 0, 0) % 2)
+        set->rates.abort = (uint32_t)(sim_mix(seed, 34, 0, 0) % 30);
 }
 
 void sim_draw(uint64_t seed)
@@ -161,7 +166,7 @@ void sim_draw(uint64_t seed)
     draw_policies();
     draw_rates(&set->rates);
     /* These came later, and must not change what older seeds draw. */
-    set->exactly_once = seed % 5 == 4;
+    set->transactions = set->exactly_once = seed % 5 == 4;
     if (set->exactly_once && sim_mix(seed, 1, 0, 0) % 2)
         set->rates.abort = (uint32_t)(sim_mix(seed, 2, 0, 0) % 30);
     if (sim_mix(seed, 3, 0, 0) % 3 == 0)
@@ -178,7 +183,10 @@ void sim_print(FILE *file)
     const struct rates *rates = &set->rates;
     fprintf(file, "seed %llu%s%s%s: %u partitions of %u messages, %u actions, pools",
             (unsigned long long)set->seed, set->exactly_once ? " (exactly once)" : "",
-            set->drop_groups ? " (tasks drop groups)" : "", set->has_state ? " (state)" : "",
+            set->drop_groups ? " (tasks drop groups)" : "",
+            set->has_changelog ? " (state, changelog)"
+            : set->has_state   ? " (state)"
+                               : "",
             set->partitions, set->messages, set->actions);
     for (uint32_t i = 0; i < set->pool_count; i++)
         fprintf(file, " %u (replaced after %llu)", set->pools[i],

@@ -13,11 +13,13 @@
  *   settings.c      draws the settings of a seed
  *   fail.c          ends the program when a rule is broken
  *   model.c         what is right; dead_letters.c checks dead letters
- *   states.c        keyed state: what workers see and write
+ *   changelog.c     the changelogs of states
+ *   states.c        keyed state: what workers see and write, and what the engine has
  *   results.c       writes what a worker leaves in the output block
  *   lies.c          what a worker does against the protocol
  *   lanes.c         that a job has records of one lane only
- *   transaction.c   the sink's transactions (exactly once)
+ *   transaction.c   the sink's transactions (exactly once, and where there are changelogs)
+ *   changelog_sink.c   a sink of its own for changelogs
  *   source.c        the consumer group: partitions that come and go, messages, commits
  *   sink.c          the brokers: take, refuse, and acknowledge in any order across partitions
  *   workers.c       the zygote and the workers: they spawn, die, hang and break the protocol
@@ -43,7 +45,8 @@ enum {
     MAX_SLOTS = MAX_WORKERS + MAX_POOLS, /* each pool may have a spare one */
     MAX_PATHS = 64,
     MAX_KEYS = 8,
-    MAX_NEWER = MAX_PARTITIONS * MAX_KEYS,
+    MAX_STATES = 2, /* of the first step */
+    MAX_NEWER = MAX_PARTITIONS * MAX_KEYS * MAX_STATES,
     NO_KEY = MAX_KEYS, /* the message's key is null */
     NO_LANE = MAX_WORKERS,
     MAGIC = 0x71DE,
@@ -101,6 +104,8 @@ struct settings {
     bool exactly_once;
     bool drop_groups; /* a task after a step that reduces returns nothing */
     bool has_state;   /* the first step has */
+    bool has_changelog;
+    bool transactions; /* positions are committed in them: exactly once, or there are changelogs */
     uint32_t keys;
     bool null_keys; /* some messages have none */
     /* What the whole chain keeps in order; KEY: the messages of a partition and key. */
@@ -129,8 +134,8 @@ struct message {
     uint64_t visible;
     uint64_t visible_dead_letters[MAX_STEPS + 1];
     /* of any epoch, where the first step has state */
-    uint64_t written; /* what a worker has made of the state of its key */
-    bool unsure;      /* it may have been rejected */
+    uint64_t written[MAX_STATES]; /* what a worker has made of the states of its key */
+    bool unsure;                  /* it may have been rejected */
 };
 
 enum ownership {
@@ -141,6 +146,7 @@ enum ownership {
 };
 struct partition {
     enum ownership state;
+    bool held; /* its state is being restored */
     uint32_t epoch;
     uint32_t next;      /* index of the message to hand out next */
     uint32_t first;     /* index at which this assignment began */
@@ -228,12 +234,12 @@ struct worker {
     bool ready; /* it has sent its hello */
     uint32_t generation;
     bool busy;
-    bool entered;  /* it runs the job */
-    bool stuck;    /* it hangs; or it has run the job, and reports next */
-    bool lied;     /* it broke the protocol in this job */
-    bool full;     /* the output block is full */
-    bool retried;  /* the result that it wrote last asks for tide.retry */
-    uint64_t made; /* the state that it wrote with the record, 0 = none */
+    bool entered;              /* it runs the job */
+    bool stuck;                /* it hangs; or it has run the job, and reports next */
+    bool lied;                 /* it broke the protocol in this job */
+    bool full;                 /* the output block is full */
+    bool retried;              /* the result that it wrote last asks for tide.retry */
+    uint64_t made[MAX_STATES]; /* the states that it wrote with the record, 0 = none */
     struct tide_job job;
     uint32_t lane; /* of the job, where lanes are by key */
     uint32_t at;   /* index of the record to run next */
@@ -250,14 +256,41 @@ struct worker {
         uint64_t value;
     } newer[MAX_NEWER];
 };
+/* changelog.c */
+
+struct tide_changelog *sim_changelog_reader(void);
+/** The sink takes a record of a changelog. */
+bool sim_changelog_send(const struct tide_message *message);
+size_t sim_changelog_reports(struct tide_report *reports, size_t max, bool aborting);
+size_t sim_changelog_pending(void);
+void sim_changelog_act(void);
+/** The open transaction is committed, or has been aborted. */
+void sim_changelog_committed(void);
+void sim_changelog_aborted(void);
+/** Another member writes a value, because of the message at this offset of the input. */
+void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint64_t number,
+                         int64_t offset);
+/** The value that is committed, 0 = none. */
+uint64_t sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key);
+
+/* changelog_sink.c */
+
+struct tide_sink *sim_changelog_sink(void);
+
 /* states.c */
 
-/** The worker is at the record of this item, in a step with state: checks what it sees, and returns what it is to write. */
-uint64_t sim_state_see(const struct worker *worker, const struct item *item);
-/** It has written that, and the record is published. */
-void sim_state_wrote(struct worker *worker, const struct item *item, uint64_t value);
+/** The worker is at the record of this item, in a step with state: checks what it sees, and sets what it is to write. */
+void sim_state_see(const struct worker *worker, const struct item *item, uint64_t *made);
+/** It has written worker->made, and the record is published. */
+void sim_state_wrote(struct worker *worker, const struct item *item);
 /** The message is read again: what is known of its state stays. */
 void sim_state_keep(struct message *fresh, const struct message *before);
+/** Another member of the group has processed the message. */
+void sim_state_other(uint32_t partition, uint32_t index);
+/** A transaction with this position is committed: the changelogs are the state at it. */
+void sim_state_committed(uint32_t partition, int64_t offset);
+/** The partition is restored. */
+void sim_state_restored(uint32_t partition);
 /** After a turn, and at the end of a run. */
 void sim_state_check(void);
 void sim_state_check_end(void);
@@ -299,6 +332,8 @@ static inline uint64_t sim_bit(uint32_t path)
 }
 /** The number of the message's key, or NO_KEY. */
 uint32_t sim_key(uint32_t partition, uint32_t index);
+/** The key's one letter. */
+const char *sim_key_text(uint32_t key);
 /** True if a result at that level stands for several messages. */
 bool sim_is_group(uint32_t level);
 /** True if one of the messages that the result stands for is of an assignment that holds. */

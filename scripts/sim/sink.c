@@ -49,6 +49,8 @@ static void copy_message(struct sent *sent, const struct tide_message *message)
 
 static bool take_message(const struct tide_message *message)
 {
+    if (message->origin.partition == TIDE_ORIGIN_STATE)
+        return sim_changelog_send(message);
     bool dead_letter = message->origin.epoch & TIDE_ORIGIN_DEAD_LETTER;
     const struct payload *payload = sim_value(message);
     uint32_t queue = dead_letter ? QUEUES - 1 : payload->items[0].partition;
@@ -72,7 +74,7 @@ static ssize_t sink_send(struct tide_sink *sink, const struct tide_message *mess
 {
     size_t taken = 0;
     (void)sink;
-    while (taken < count && !broker.blocked && !sim_transaction_busy() &&
+    while (taken < count && !broker.blocked && !(sim.set.exactly_once && sim_transaction_busy()) &&
            take_message(&messages[taken]))
         taken++;
     return (ssize_t)taken;
@@ -106,13 +108,13 @@ static void report_oldest(uint32_t queue, struct tide_report *report)
     broker.pending--;
     broker.borrowed[broker.borrowed_count++] = sent->bytes;
     *report = (struct tide_report){.origin = sent->message.origin, .kind = TIDE_REPORT_DELIVERED};
-    if (sim_transaction_aborting() && sim_roll(2)) {
+    if (sim.set.exactly_once && sim_transaction_aborting() && sim_roll(2)) {
         report->kind = TIDE_REPORT_ABORTED;
         return;
     }
     bool refused = sim_fault(sent->dead_letter ? sim.set.rates.refuse_dead_letter
                                                : sim.set.rates.refuse);
-    if (!refused || sim_transaction_busy()) {
+    if (!refused || (sim.set.exactly_once && sim_transaction_busy())) {
         sim_acked(payload, sent->dead_letter, sent->level);
         return;
     }
@@ -136,13 +138,16 @@ static ssize_t sink_reports(struct tide_sink *sink, struct tide_report *reports,
         while (broker.due[queue] > 0 && count < max && count < MAX_BORROWED)
             report_oldest(queue, &reports[count++]);
     }
+    if (sim.set.exactly_once && sim.set.has_changelog)
+        count += sim_changelog_reports(&reports[count], max - count, sim_transaction_aborting());
     return (ssize_t)count;
 }
 
 static size_t sink_pending(struct tide_sink *sink)
 {
     (void)sink;
-    return broker.pending;
+    return broker.pending +
+           (sim.set.exactly_once && sim.set.has_changelog ? sim_changelog_pending() : 0);
 }
 
 static void (*free_memory)(struct tide_sink *sink);
@@ -168,7 +173,8 @@ void sim_sink_open(void)
                                  .reports = sink_reports,
                                  .pending = sink_pending,
                                  .free = sink_free};
-    sim_transaction_open(&ops);
+    if (sim.set.exactly_once)
+        sim_transaction_open(&ops);
     struct tide_sink *sink = sim.engine->sink;
     memset(&broker, 0, sizeof(broker));
     free_memory = sink->ops->free;
@@ -178,8 +184,10 @@ void sim_sink_open(void)
 void sim_sink_act(void)
 {
     uint32_t queue = sim_roll(QUEUES);
-    if (sim.set.exactly_once)
+    if (sim.set.transactions)
         sim_transaction_act();
+    if (sim.set.has_changelog)
+        sim_changelog_act();
     broker.blocked = broker.blocked ? sim_fault(900) : sim_fault(sim.set.rates.block);
     for (uint32_t i = 0; i < (sim.calm ? QUEUES : 1); i++, queue = (queue + 1) % QUEUES) {
         broker.due[queue] += sim.calm ? QUEUE_LENGTH : sim_roll(8);

@@ -54,7 +54,6 @@ static void begin_epoch(struct message *message, uint32_t epoch)
 /* Fills in a message: its item, and padding after it up to its size. */
 static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, char *at)
 {
-    static const char keys[] = "abcdefgh";
     uint32_t key = sim_key(number, index);
     struct message *message = &sim.partitions[number].messages[index];
     struct payload *payload = (struct payload *)(void *)at;
@@ -66,7 +65,7 @@ static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, 
     payload->items[0] = (struct item){(uint16_t)number, 0, message->epoch, index};
     *to = (struct tide_message){.value = at,
                                 .value_length = length,
-                                .key = key == NO_KEY ? NULL : keys + key,
+                                .key = key == NO_KEY ? NULL : sim_key_text(key),
                                 .key_length = key == NO_KEY ? 0 : 1,
                                 .timestamp = index,
                                 .offset = message->offset,
@@ -85,7 +84,7 @@ static ssize_t source_poll(struct tide_source *source, struct tide_message *mess
         uint32_t number = (group.turn + tried) % sim.set.partitions;
         struct partition *partition = &sim.partitions[number];
         size_t count = 0, at = 0, limit = 1 + sim_roll(16);
-        if (partition->state != OWNED || group.pending[number] != NOTHING)
+        if (partition->state != OWNED || partition->held || group.pending[number] != NOTHING)
             continue;
         while (count < max && count < limit && partition->next + count < partition->available &&
                at + 64UL * 1024 < sizeof(bytes)) {
@@ -134,6 +133,8 @@ static enum tide_source_event_kind change_state(enum pending pending, uint32_t n
     group.shown[number].owned = pending == ASSIGN;
     if (pending == ASSIGN) {
         begin_assignment(partition);
+        partition->held = sim.set.has_changelog;
+        group.shown[number].begin = partition->committed;
         return TIDE_SOURCE_ASSIGNED;
     }
     if (pending == LOSE && partition->state == OWNED)
@@ -190,7 +191,7 @@ static void source_event(struct tide_source *source, struct tide_source_event *e
     *event = (struct tide_source_event){.kind = TIDE_SOURCE_NOTHING};
     if (group.under_way && group.answered)
         emit_committed(event);
-    else if (!group.leaving && (!sim.set.exactly_once || sim.calm || sim_roll(2)))
+    else if (!group.leaving && (!sim.set.transactions || sim.calm || sim_roll(2)))
         emit_change(event);
     if (event->kind == TIDE_SOURCE_NOTHING && group.ending && !group.ended) {
         group.ended = true;
@@ -216,7 +217,7 @@ static int source_commit(struct tide_source *source, const struct tide_position 
                          size_t count)
 {
     (void)source;
-    if (group.under_way || sim.set.exactly_once)
+    if (group.under_way || sim.set.transactions)
         sim_fail("a commit is asked for while one is under way, or beside the transaction");
     sim_check_commit(positions, count);
     memcpy(group.positions, positions, sizeof(*positions) * count);
@@ -243,6 +244,13 @@ static void source_rewind(struct tide_source *source)
         if (group.shown[i].owned && group.pending[i] == NOTHING)
             group.pending[i] = LOSE;
     }
+}
+
+static void source_release(struct tide_source *source, uint32_t partition)
+{
+    (void)source;
+    sim.partitions[partition].held = false;
+    sim_state_restored(partition);
 }
 
 static void source_close(struct tide_source *source)
@@ -274,6 +282,7 @@ void sim_source_open(void)
                                          .commit = source_commit,
                                          .pause = source_pause,
                                          .rewind = source_rewind,
+                                         .release = source_release,
                                          .close = source_close,
                                          .closed = source_closed,
                                          .free = source_free};
@@ -294,9 +303,12 @@ static void change_partition(uint32_t number)
     if (partition->state == AWAY && !sim_transaction_undecided() &&
         (sim.calm || sim_roll(8) == 0)) {
         /* Another member had the partition meanwhile, and has committed a part of it. */
-        uint32_t ahead = sim.calm || sim.set.has_state ? 0 : sim_roll(4);
+        bool alone = sim.set.has_state && !sim.set.has_changelog;
+        uint32_t ahead = sim.calm || alone ? 0 : sim_roll(4);
         for (uint32_t i = 0; i < partition->available && ahead > 0; i++) {
             if (partition->messages[i].offset >= partition->committed) {
+                if (sim.set.has_changelog)
+                    sim_state_other(number, i);
                 partition->committed = partition->messages[i].offset + 1;
                 ahead--;
             }

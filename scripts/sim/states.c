@@ -3,19 +3,33 @@
  * number that it makes of the state that it sees and of the message, so each value says which messages made it, in which
  * order. The model knows only what workers have written: a message must see what the newest one of its key and partition
  * before it has written, of those that are not rejected. Whether a message is rejected of which a worker died, or that was
- * late, the model does not know; then both are right.
+ * late, the model does not know; then both are right. Not every message writes each state.
  *
- * The place in the input is part of the store, as it is of files: a commit counts when the engine asks for it, no other
- * member commits, and none fails. Start reading at sim_state_see. */
+ * Without a changelog the place in the input is part of the store, as it is of files: a commit counts when the engine asks for
+ * it, no other member commits, and none fails. Start reading at sim_state_see. */
 #include <stddef.h>
 #include <string.h>
 
 #include "base/status.h"
 #include "sim.h"
 
-static const char KEYS[] = "abcdefgh";
+static const char *const STATES[] = {"s", "t"};
 
 /* ---- the model ---- */
+
+static uint32_t states(void)
+{
+    return sim.set.has_state ? sim.set.steps[0].state_count : 0;
+}
+
+/* What the message at that place makes of the value that it sees; 0 = it writes none. */
+static uint64_t make(uint32_t number, uint32_t index, uint32_t state, uint64_t seen)
+{
+    uint64_t place = (uint64_t)number << 32 | index;
+    if (states() > 1 && sim_mix(sim.set.seed, 31, place, state) % 4 == 0)
+        return 0;
+    return sim_mix(sim.set.seed, seen, place, 24) | 1;
+}
 
 static bool is_unsure(const struct message *message)
 {
@@ -24,19 +38,20 @@ static bool is_unsure(const struct message *message)
 
 void sim_state_keep(struct message *fresh, const struct message *before)
 {
-    fresh->written = before->written;
+    memcpy(fresh->written, before->written, sizeof(fresh->written));
     fresh->unsure = is_unsure(before);
 }
 
 /* True when `seen` may be the state of the key behind the messages before `end`. */
-static bool is_right(uint32_t number, uint32_t key, uint32_t end, uint64_t seen)
+static bool is_right(uint32_t state, uint32_t number, uint32_t key, uint32_t end, uint64_t seen)
 {
     for (uint32_t i = end; i-- > 0;) {
         const struct message *message = &sim.partitions[number].messages[i];
         struct item item = {(uint16_t)number, 0, message->epoch, i};
-        if (sim_key(number, i) != key || sim_behaviour(&item, 0).kind != BEHAVIOUR_PASS)
+        if (sim_key(number, i) != key || sim_behaviour(&item, 0).kind != BEHAVIOUR_PASS ||
+            make(number, i, state, 0) == 0)
             continue;
-        if (message->written != 0 && seen == message->written)
+        if (message->written[state] != 0 && seen == message->written[state])
             return true;
         if (!is_unsure(message))
             return false;
@@ -54,16 +69,16 @@ static bool counts(const struct worker *worker, const struct item *item)
 
 /* ---- a worker ---- */
 
-static const struct tide_state *state_of(const struct worker *worker)
+static const struct tide_state *state_of(const struct worker *worker, uint32_t state)
 {
     const char *block = (const char *)worker->job.states;
-    uint32_t at = worker->job.states[worker->at - worker->job.first].at;
-    return (const struct tide_state *)(const void *)(block + (size_t)at * 8);
+    uint32_t place = (worker->at - worker->job.first) * states() + state;
+    return (const struct tide_state *)(const void *)(block +
+                                                     (size_t)worker->job.states[place].at * 8);
 }
 
-static uint64_t value_of(const struct worker *worker)
+static uint64_t value_of(const struct worker *worker, const struct tide_state *state)
 {
-    const struct tide_state *state = state_of(worker);
     uint64_t value = 0;
     for (uint32_t i = worker->newer_count; i-- > 0;) {
         if (worker->newer[i].number == state->number)
@@ -77,21 +92,22 @@ static uint64_t value_of(const struct worker *worker)
     return value;
 }
 
-uint64_t sim_state_see(const struct worker *worker, const struct item *item)
+void sim_state_see(const struct worker *worker, const struct item *item, uint64_t *made)
 {
-    uint64_t seen = value_of(worker);
-    if (counts(worker, item) &&
-        !is_right(item->partition, sim_key(item->partition, item->index), item->index, seen))
-        sim_fail("%u/%u sees a state of its key that is not that of the messages before it",
-                 item->partition, item->index);
-    return sim_mix(sim.set.seed, seen, (uint64_t)item->partition << 32 | item->index, 24) | 1;
+    for (uint32_t state = 0; state < states(); state++) {
+        uint64_t seen = value_of(worker, state_of(worker, state));
+        if (counts(worker, item) &&
+            !is_right(state, item->partition, sim_key(item->partition, item->index), item->index,
+                      seen))
+            sim_fail("%u/%u sees a state of its key that is not that of the messages before it",
+                     item->partition, item->index);
+        made[state] = make(item->partition, item->index, state, seen);
+    }
 }
 
-void sim_state_wrote(struct worker *worker, const struct item *item, uint64_t value)
+static void keep_newer(struct worker *worker, uint32_t number, uint64_t value)
 {
-    uint32_t number = state_of(worker)->number, i = 0;
-    if (counts(worker, item))
-        sim_message(item)->written = value;
+    uint32_t i = 0;
     while (i < worker->newer_count && worker->newer[i].number != number)
         i++;
     if (i == MAX_NEWER)
@@ -101,14 +117,64 @@ void sim_state_wrote(struct worker *worker, const struct item *item, uint64_t va
     worker->newer[i].value = value;
 }
 
+void sim_state_wrote(struct worker *worker, const struct item *item)
+{
+    for (uint32_t state = 0; state < states(); state++) {
+        if (worker->made[state] == 0)
+            continue;
+        if (counts(worker, item))
+            sim_message(item)->written[state] = worker->made[state];
+        keep_newer(worker, state_of(worker, state)->number, worker->made[state]);
+    }
+}
+
+/* ---- another member of the group ---- */
+
+void sim_state_other(uint32_t number, uint32_t index)
+{
+    struct message *message = &sim.partitions[number].messages[index];
+    struct item item = {(uint16_t)number, 0, message->epoch, index};
+    uint32_t key = sim_key(number, index);
+    for (uint32_t state = 0; state < states(); state++) {
+        uint64_t made = make(number, index, state, sim_changelog_value(state, number, key));
+        if (sim_behaviour(&item, 0).kind != BEHAVIOUR_PASS || made == 0)
+            continue;
+        message->written[state] = made;
+        sim_changelog_other(state, number, key, made, message->offset);
+    }
+}
+
 /* ---- the engine ---- */
 
+/* The index of the first message that a position does not cover. */
+static uint32_t index_of(const struct partition *partition, int64_t offset)
+{
+    uint32_t index = 0;
+    while (index < sim.set.messages && partition->messages[index].offset < offset)
+        index++;
+    return index;
+}
+
+void sim_state_committed(uint32_t number, int64_t offset)
+{
+    uint32_t end = index_of(&sim.partitions[number], offset);
+    for (uint32_t state = 0; state < states(); state++) {
+        for (uint32_t key = 0; key < sim.set.keys; key++) {
+            if (!is_right(state, number, key, end, sim_changelog_value(state, number, key)))
+                sim_fail("the changelog of state %s has a value of key %c of partition %u that is "
+                         "not that at the committed offset %lld",
+                         STATES[state], *sim_key_text(key), number, (long long)offset);
+        }
+    }
+}
+
 /* The state of a key as the engine has it; 0 = none. */
-static uint64_t accepted(uint32_t number, uint32_t key)
+static uint64_t accepted(uint32_t state, uint32_t number, uint32_t key)
 {
     struct tide_store_value value;
     uint64_t bytes = 0;
-    int found = tide_engine_look(sim.engine, "s", (int32_t)number, KEYS + key, 1, &value);
+    int found = tide_engine_look(sim.engine, STATES[state], (int32_t)number, sim_key_text(key), 1,
+                                 &value);
     if (found < 0)
         sim_fail("the store fails: %s", tide_error());
     if (found == 1)
@@ -116,15 +182,39 @@ static uint64_t accepted(uint32_t number, uint32_t key)
     return bytes;
 }
 
+void sim_state_restored(uint32_t number)
+{
+    for (uint32_t state = 0; state < states(); state++) {
+        for (uint32_t key = 0; key < sim.set.keys; key++) {
+            if (accepted(state, number, key) != sim_changelog_value(state, number, key))
+                sim_fail("partition %u is restored, and the value of key %c is not that of the "
+                         "changelog",
+                         number, *sim_key_text(key));
+        }
+    }
+}
+
 /* Behind the message that wrote it, or the first of this assignment when that is later. */
-static uint32_t end_of(const struct partition *partition, uint32_t key, uint64_t value)
+static uint32_t end_of(const struct partition *partition, uint32_t state, uint32_t key,
+                       uint64_t value)
 {
     uint32_t number = (uint32_t)(partition - sim.partitions);
     for (uint32_t i = partition->next; i-- > partition->first && value != 0;) {
-        if (partition->messages[i].written == value && sim_key(number, i) == key)
+        if (partition->messages[i].written[state] == value && sim_key(number, i) == key)
             return i + 1;
     }
     return partition->first;
+}
+
+static void check_partition(uint32_t number, uint32_t state)
+{
+    const struct partition *partition = &sim.partitions[number];
+    for (uint32_t key = 0; key < sim.set.keys; key++) {
+        uint64_t value = accepted(state, number, key);
+        if (!is_right(state, number, key, end_of(partition, state, key, value), value))
+            sim_fail("the state of key %c of partition %u is that behind no message that was read",
+                     *sim_key_text(key), number);
+    }
 }
 
 /* It is right behind some message that is read, and behind all that are committed. */
@@ -132,26 +222,21 @@ void sim_state_check(void)
 {
     for (uint32_t i = 0; i < sim.set.partitions && sim.set.has_state; i++) {
         const struct partition *partition = &sim.partitions[i];
-        if (partition->state != OWNED || partition->epoch == 0)
-            continue;
-        for (uint32_t key = 0; key < sim.set.keys; key++) {
-            uint64_t value = accepted(i, key);
-            if (!is_right(i, key, end_of(partition, key, value), value))
-                sim_fail("the state of key %c of partition %u is that behind no message that was "
-                         "read",
-                         KEYS[key], i);
-        }
+        for (uint32_t state = 0; state < states() && partition->state == OWNED && !partition->held;
+             state++)
+            check_partition(i, state);
     }
 }
 
 void sim_state_check_end(void)
 {
-    for (uint32_t i = 0; i < sim.set.partitions && sim.set.has_state; i++) {
+    for (uint32_t i = 0; i < sim.set.partitions * states(); i++) {
+        uint32_t state = i % states(), number = i / states();
         for (uint32_t key = 0; key < sim.set.keys; key++) {
-            if (!is_right(i, key, sim.set.messages, accepted(i, key)))
+            if (!is_right(state, number, key, sim.set.messages, accepted(state, number, key)))
                 sim_fail(
                     "at the end the state of key %c of partition %u is not that of all messages",
-                    KEYS[key], i);
+                    *sim_key_text(key), number);
         }
     }
 }

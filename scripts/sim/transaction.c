@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * Plays the transactions of the sink (io/sink.h): the answer to a commit comes late, and an abort at any time. A commit
+ * Plays the transactions of the sink, or of that of changelogs (io/sink.h): the answer to a commit comes late, and an abort at any time. A commit
  * of positions is fenced when the partition was assigned to another member meanwhile. What was sent in an aborted
  * transaction is reported all the same, as delivered or as aborted. */
 #include <stdlib.h>
@@ -118,6 +118,9 @@ static void decide_commit(void)
     txn.decided = true;
     for (size_t i = 0; i < txn.position_count; i++)
         sim.partitions[txn.positions[i].partition].committed = txn.positions[i].offset;
+    sim_changelog_committed();
+    for (size_t i = 0; i < txn.position_count && sim.set.has_changelog; i++)
+        sim_state_committed(txn.positions[i].partition, txn.positions[i].offset);
     for (uint32_t i = 0; i < txn.count; i++)
         sim_visible(txn.entries[i].payload, txn.entries[i].dead_letter, txn.entries[i].level);
 }
@@ -132,6 +135,7 @@ static enum tide_transaction_result txn_result(struct tide_sink *sink, const cha
     if (!txn.aborting || sink->ops->pending(sink) > 0 || (!sim.calm && sim_roll(2)))
         return TIDE_TRANSACTION_NO_RESULT;
     clear_txn();
+    sim_changelog_aborted();
     sim_void();
     return TIDE_TRANSACTION_ABORTED;
 }
@@ -148,7 +152,7 @@ static void txn_abort(struct tide_sink *sink)
 void sim_transaction_open(struct tide_sink_ops *ops)
 {
     clear_txn();
-    if (!sim.set.exactly_once)
+    if (!sim.set.transactions)
         return;
     ops->commit = txn_commit;
     ops->transaction_result = txn_result;

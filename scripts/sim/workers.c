@@ -224,8 +224,8 @@ static void run_records(struct worker *worker)
             return;
         }
         mark_published(worker, worker->at, worker->at + 1);
-        if (worker->made != 0)
-            sim_state_wrote(worker, &sim_payload(worker->record)->items[0], worker->made);
+        if (worker->job.states)
+            sim_state_wrote(worker, &sim_payload(worker->record)->items[0]);
         worker->record = sim_next(worker->record);
         sim_publish(worker, ++worker->at);
     }

@@ -9,7 +9,10 @@
 #include "base/status.h"
 #include "sim.h"
 
-enum { MAX_IDLE_TURNS = 20000 }; /* 200 s and more without progress */
+enum {
+    MAX_IDLE_TURNS = 20000, /* 200 s and more without progress */
+    MAX_TURNS = 200000      /* or with progress that is lost again and again */
+};
 static const int64_t START_US = 1000000000;
 
 struct sim sim;
@@ -38,6 +41,8 @@ static void build_engine(void)
         .join_timeout_us = 60000000,
         .message_timeout_us = set->message_timeout_us,
         .exactly_once = set->exactly_once,
+        .changelog = set->has_changelog ? sim_changelog_reader() : NULL,
+        .changelog_sink = set->has_changelog && !set->exactly_once ? sim_changelog_sink() : NULL,
     };
     sim.engine = tide_engine_new(&plan, &status);
     if (!sim.engine)
@@ -168,7 +173,8 @@ static void finish_run(void)
     bool ending = false;
     uint64_t left = UINT64_MAX;
     sim.calm = true;
-    for (uint32_t idle = 0; !sim.over && idle < MAX_IDLE_TURNS; idle++) {
+    for (uint32_t idle = 0, all = 0; !sim.over && idle < MAX_IDLE_TURNS && all < MAX_TURNS;
+         idle++, all++) {
         sim.steps++;
         sim_workers_act();
         sim_source_act();

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Runs whole engines, with everything around them simulated (scripts/sim/sim.h): 10^6 steps (every fifth seed with
--- exactly_once), the seeds that once failed, and planted mistakes (base/fault.h), which must be found.
+-- exactly_once, some with state and changelogs), the seeds that once failed, and planted mistakes (base/fault.h), which
+-- must be found.
 -- SIM_SEED=N make spec SPEC=spec/sim runs one seed.
 local faults = require "spec.support.faults"
 local seeds = require "spec.sim.seeds"
@@ -25,6 +26,8 @@ local PLANTED = {
   { "retry_overtaken", 500 }, { "output_of_another", 100 }, { "lane_of_another", 100 }, { "lane_together", 500 },
   { "waiting_overtaken", 500 }, { "barrier_not_awaited", 500 }, { "state_ahead", 200 }, { "state_kept", 200 },
   { "state_lost", 200 }, { "state_together", 1000 }, { "state_of_revoked", 200 },
+  { "state_uncommitted", 500, " --changelog" }, { "restored_beyond", 200, " --changelog" },
+  { "state_kept", 500, " --changelog" }, { "state_ahead", 200, " --changelog" },
 }
 -- The simulation does not reach those in engine/kafka: see docs/torture.md.
 
@@ -42,9 +45,10 @@ describe("the simulation", function()
   end)
 
   for _, planted in ipairs(PLANTED) do
-    local name, most = planted[1], planted[2]
-    it("the simulation finds the planted mistake " .. name, function()
-      local ok, text = run(("TIDE_FAULTS=bug.%s=1:bug %s/simulate --seeds %d"):format(name, faults.folder, most))
+    local name, most, more = planted[1], planted[2], planted[3] or ""
+    it("the simulation finds the planted mistake " .. name .. more, function()
+      local command = ("TIDE_FAULTS=bug.%s=1:bug %s/simulate --seeds %d%s"):format(name, faults.folder, most, more)
+      local ok, text = run(command)
       local found = tonumber(text:match "again: SIM_SEED=(%d+)")
       assert.is_false(ok, ("%d seeds have not found %s"):format(most, name))
       assert.truthy(found, text)
