@@ -2,6 +2,8 @@
 -- Topics that are read into one state: a partition of each is a partition of the state, with one watermark.
 local testing = require 'tidemill.testing'
 local pipeline_file = require 'spec.support.pipeline_file'
+local process = require 'spec.support.process'
+local PROGRAM = require('spec.support.program').path
 local C = require('tidemill.run.ffi').C
 
 describe('two topics in one state', function()
@@ -21,7 +23,7 @@ return tide.pipeline "joins" {
   tide.produce { topic = "out" },
   state_dir = "unused" }
 ]]):format(body, options or 'time = "timestamp"'))
-    return testing.pipeline(path, { partitions = 2 })
+    return testing.pipeline(path, { partitions = 2 }), path
   end
 
   local COUNT = [[
@@ -128,6 +130,20 @@ return tide.pipeline "joins" {
     test:feed({ topic = 'a', key = 'y', timestamp = 120 })
     test:feed({ topic = 'b', key = 'z', timestamp = 115 })
     assert.same({ 'b 115 115', 'k 110 110', 'x 100' }, sorted(test:values()))
+  end)
+
+  it('takes the topics of recorded messages in replay, and in tidemill try', function()
+    local test, pipeline = open(COUNT, 'max_batch_size = 10')
+    local path = os.tmpname()
+    local file = assert(io.open(path, 'w'))
+    file:write '{"topic":"b","key":"k","headers":[],"value":"x"}\n{"topic":"a","key":"k","headers":[],"value":"x"}\n'
+    file:close()
+    test:replay(path)
+    assert.same({ 'b 0 1', 'a 1 1' }, test:values())
+    local code, out, err = process.run { PROGRAM, 'try', pipeline, '--input', path }
+    os.remove(path)
+    assert.equal(0, code, err)
+    assert.is_truthy(out:find('b 0 1.*a 1 1'), out)
   end)
 
   it('is refused by name with a pattern, and with another way to assign partitions', function()

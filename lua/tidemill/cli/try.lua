@@ -115,7 +115,8 @@ local function take(self, text)
   end
   message.key = message.key or self.key
   if not message.headers or #message.headers == 0 then message.headers = self.headers end
-  self:run { value = message.value, key = message.key, headers = message.headers, timestamp = message.timestamp }
+  self:run { value = message.value, key = message.key, headers = message.headers, timestamp = message.timestamp,
+    topic = message.topic }
 end
 
 --- Runs the next line of --input.

@@ -175,6 +175,14 @@ local function push(self, message, flags)
   self.fed = self.fed + 1
 end
 
+-- Topics that are read into one state are read side by side: a message of another one waits for those before it.
+local function push_behind(self, message)
+  local topic = math.floor(message.partition / self.partitions)
+  if self.last_topic and self.last_topic ~= topic then settle(self) end
+  self.last_topic = topic
+  push(self, message)
+end
+
 --- Feeds one message and does not wait.
 function Test:push(message)
   push(self, (arguments.message(message, self.partitions, self.topics)))
@@ -185,7 +193,7 @@ end
 function Test:feed(...)
   local messages = {}
   for i = 1, select("#", ...) do messages[i] = arguments.message((select(i, ...)), self.partitions, self.topics) end
-  for _, message in ipairs(messages) do push(self, message) end -- all are checked before the first is fed
+  for _, message in ipairs(messages) do push_behind(self, message) end -- all are checked before the first is fed
   settle(self)
   return self
 end
@@ -196,13 +204,21 @@ local function field_of(object, name)
   return object[name] ~= cjson.null and object[name] or nil
 end
 
+--- Returns the topic of a recorded message if the pipeline reads several into one state, and this one of them; else
+--- nil, which stands for the first topic.
+function Test:topic_of(name)
+  for _, topic in ipairs(#self.topics > 1 and self.topics or {}) do
+    if topic == name then return topic end
+  end
+end
+
 --- Feeds the messages of a file that `tidemill record` wrote.
 function Test:replay(path)
   for line in io.lines(path) do
     local object, headers = cjson.decode(line), {}
     for i, header in ipairs(object.headers) do headers[i] = { field_of(header, "name"), field_of(header, "value") } end
-    push(self, arguments.message({ value = field_of(object, "value"), key = field_of(object, "key"),
-      headers = headers }, self.partitions, self.topics))
+    push_behind(self, arguments.message({ value = field_of(object, "value"), key = field_of(object, "key"),
+      headers = headers, topic = self:topic_of(object.topic) }, self.partitions, self.topics))
   end
   settle(self)
   return self

@@ -31,6 +31,7 @@ local function read_record(text)
   local made = record_line.read { json = json.root_of(doc), topic = "input", offset = 0 }
   json.reset()
   if made.outcome == answer.REJECT then return nil, made.text end
+  made.topic = json.public.table(text).topic
   return made
 end
 

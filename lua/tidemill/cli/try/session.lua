@@ -78,6 +78,7 @@ function Session:run(message)
     if not loaded then return nil, table.concat(texts, "\n") end
   end
   local before, retries = counter(self, "MESSAGE_TIME").sum, counter(self, "MESSAGE_RETRY").count
+  message.topic = self.test:topic_of(message.topic)
   self.test:push(message)
   local settled, problem = settle(self)
   -- What a step that waits for more messages has is run as after max_batch_time, which nobody has to wait for.
