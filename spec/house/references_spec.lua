@@ -118,8 +118,8 @@ describe("comments and documents", function()
 
   it("name functions of the DSL that there are", function()
     local annotations, faults = files.read("lua/tidemill.d.lua"), {}
-    for _, path in ipairs { "README.md", "ARCHITECTURE.md", "docs/library.md", "docs/options.md", "docs/transforms.md",
-      "docs/cluster.md", "docs/arroyo.md" } do
+    for _, path in ipairs { "README.md", "ARCHITECTURE.md", "docs/library.md", "docs/codecs.md", "docs/options.md",
+      "docs/transforms.md", "docs/cluster.md", "docs/arroyo.md" } do
       for name in files.read(path):gmatch("%f[%w_]tide(%.[%w_.]*[%w_])") do
         local module, member = name:match("^%.(%w+)%.([%w_]+)$")
         local field = module and ("%%-%%-%%-@field %s {[^\n]*%%f[%%w_]%s%%f[^%%w_]"):format(module, member)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- No wrong data in silence: what a codec cannot keep exactly is refused with its name (docs/library.md, "What is kept
+-- No wrong data in silence: what a codec cannot keep exactly is refused with its name (docs/codecs.md, "What is kept
 -- exactly").
 local descriptors = require "spec.support.descriptors"
 local refusals = require "spec.support.refusals"
