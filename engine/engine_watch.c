@@ -63,6 +63,7 @@ static void describe(const struct tide_engine *engine, uint32_t step, char *text
     const struct tide_tally *tally = tally_of(engine, step);
     const struct tide_tally *before = &engine->reload.watch.before[step];
     char last[900];
+    tide_require(tally);
     describe_last(engine, last, sizeof(last));
     snprintf(
         text, size,

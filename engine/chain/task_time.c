@@ -30,11 +30,11 @@ static enum tide_metric cause_of(const struct tide_task *task)
     const struct tide_batch *oldest = by_key
                                           ? STAILQ_FIRST(&task->lanes[task->time.lane].sealed.list)
                                           : tide_task_oldest(task);
-    const struct tide_parsed *parsed = oldest ? &task->lanes[oldest->lane].parsed : NULL;
     if (has_room(task) || !oldest || oldest->state == TIDE_BATCH_PAUSED)
         return TIDE_M_BLOCKED_RETRY;
     if (oldest->state == TIDE_BATCH_CRASHED)
         return TIDE_M_BLOCKED_DLQ;
+    const struct tide_parsed *parsed = &task->lanes[oldest->lane].parsed;
     if (oldest->state == TIDE_BATCH_RESULTS)
         return parsed->item_at < parsed->item_count &&
                        parsed->items[parsed->item_at].kind != TIDE_ITEM_MESSAGE

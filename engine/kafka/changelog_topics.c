@@ -34,7 +34,7 @@ static int find(const struct tide_kafka_changelog_topics *asked, const char *nam
                                                           TIMEOUT_MS)
                                       : rd_kafka_last_error();
     *found = (struct found){0, 1};
-    if (!error && metadata->topic_cnt > 0 && !metadata->topics[0].err) {
+    if (!error && metadata && metadata->topic_cnt > 0 && !metadata->topics[0].err) {
         found->partitions = metadata->topics[0].partition_cnt;
         if (found->partitions > 0)
             found->replicas = metadata->topics[0].partitions[0].replica_cnt;

@@ -76,8 +76,9 @@ static void parse(struct host *host, const char *text)
     uint8_t bytes[16];
     tide_require(colon);
     host->port = (uint32_t)atoi(colon + 1);
-    host->name = *text == '[' ? strndup(text + 1, (size_t)(colon - text) - 2)
-                              : strndup(text, (size_t)(colon - text));
+    bool brackets = *text == '[';
+    host->name = tide_copy(text + brackets);
+    host->name[colon - text - 2 * brackets] = 0;
     int family = strchr(host->name, ':') ? AF_INET6 : AF_INET;
     host->numeric = inet_pton(family, host->name, bytes) == 1 && add(&host->now, family, bytes);
 }
