@@ -256,6 +256,25 @@ struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
     return client;
 }
 
+int tide_kafka_certificate_try(const struct tide_property *items, uint32_t count)
+{
+    static const struct tide_property none[] = {{NULL, NULL}};
+    static const struct tide_property tls[] = {
+        {"security.protocol", "ssl"},
+        {"log_level", "3"}, /* it has no brokers, which is not to be warned of */
+        {NULL, NULL}};
+    struct tide_properties properties = {0};
+    tide_properties_set(&properties, items, count);
+    rd_kafka_t *client = tide_kafka_client_new(TIDE_KAFKA_PRODUCER,
+                                               tide_kafka_conf_new(none, &properties, tls),
+                                               "the client's certificate");
+    tide_properties_wipe(&properties);
+    if (!client)
+        return TIDE_ECONFIG;
+    rd_kafka_destroy(client);
+    return TIDE_OK;
+}
+
 /* The mock cluster has this name as its id. It is asked without waiting: whoever wants to know has reached a broker
  * before, and the id came with its answer. */
 bool tide_kafka_is_mock(struct rd_kafka_s *client)

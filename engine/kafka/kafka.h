@@ -102,6 +102,10 @@ bool tide_kafka_pattern_matches(const char *pattern, const char *topic);
 int tide_kafka_source_try(struct tide_source *base);
 int tide_kafka_sink_try(struct tide_sink *base);
 
+/** Of properties that say who a client is (ssl.certificate.location and the like): makes a client that reads their files, and
+ * destroys it. TIDE_ECONFIG with librdkafka's reason when they cannot be used. No broker is needed. */
+int tide_kafka_certificate_try(const struct tide_property *items, uint32_t count);
+
 /** TIDE_ECONFIG with the reason when `name` is no librdkafka property, `value` does not fit it, or
  * it is one that would break a promise (delivery, offsets, code loading). A NULL value
  * is not known yet. */

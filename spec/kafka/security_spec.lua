@@ -230,14 +230,47 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
       wait.pause(3000) -- longer than the producer's connection may be idle, so that the next message needs a new one
       return run:says("certificate verify failed")
     end, "a connection to the impostor")
-    -- The client's own files are read at its start alone.
-    os.execute(("cp %s/intruder.pem %s/client.pem; cp %s/intruder.key %s/client.key"):format(folder, folder, folder,
-      folder))
     renew "renewed"
     send()
     assert.equal(sent, #kafka.consume(t.output, { n = sent }))
-    local code, _, err = engine.verb("check", defined, { args = { "--connect" } })
-    assert.equal(78, code, err)
     run:drain()
+  end)
+
+  -- The broker takes certificates of another authority from now on, so that who connects with the old one is refused.
+  local function renews(engines)
+    os.execute(("cp %s/client.pem %s/own.pem; cp %s/client.key %s/own.key"):format(folder, folder, folder, folder))
+    kafka.set_broker { ("listener.name.mutual.ssl.truststore.location=%s/authority.pem"):format(folder) }
+    local defined = definition(mutual, certificate { ["ssl.certificate.location"] = folder .. "/own.pem",
+      ["ssl.key.location"] = folder .. "/own.key" })
+    defined.source.instance = "one"
+    local run = engine.start(defined, { args = { "--engines", engines } })
+    kafka.produce(t.input, inputs.numbers(1, 100))
+    inputs.wait_committed(t.group, t.input)
+    kafka.set_broker { ("listener.name.mutual.ssl.truststore.location=%s/stranger.pem"):format(folder) }
+    os.execute(("cp %s/intruder.pem %s/own.pem"):format(folder, folder))
+    run:wait_for "have changed and cannot be used"
+    os.execute(("cp %s/intruder.key %s/own.key"):format(folder, folder))
+    run:wait_for "going on with them"
+    kafka.produce(t.input, inputs.numbers(101, 200))
+    inputs.wait_committed(t.group, t.input)
+    return run
+  end
+
+  it("a client's certificate that is renewed on disk is the one that counts: the run ends in order and begins anew in"
+    .. " the same process", function()
+    local run = renews "1"
+    local _, assigned = run:stderr():gsub("partitions assigned", "")
+    assert.equal(2, assigned)
+    local pid = run.process:pid()
+    local children = files.read(("/proc/%d/task/%d/children"):format(pid, pid))
+    assert.equal(2, select(2, children:gsub("%d+", "")), children) -- zygote and forker: nothing of before is left
+    run:drain()
+    inputs.once(t.output, 200)
+  end)
+
+  it("a client's certificate that is renewed on disk counts with several engines, too", function()
+    local run = renews "2"
+    run:drain()
+    inputs.at_least_once(t.output, 200)
   end)
 end)

@@ -3,6 +3,7 @@
 -- Kafka, the report. One engine of several has a link to its supervisor (cli/engines/link.lua): then signals, progress
 -- and report are that one's. Start reading at engine_loop.run.
 local canary = require("tidemill.cli.canary")
+local certificates = require("tidemill.cli.certificates")
 local engine = require("tidemill.run.engine")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.cli.try.files")
@@ -52,8 +53,24 @@ end
 
 local on = {}
 
+-- A renewed certificate counts from the next start on, so this run ends in order, and begins anew.
+local function look_at_certificates(self)
+  if not self.certificates or self.closing then return end
+  local renewed, reason = self.certificates:renewed(tide.C.tide_clock_us())
+  if reason then
+    self:log("TIDE_LOG_WARN", "the files of the client's certificate have changed and cannot be used; what was read "
+      .. "at the start goes on: " .. reason)
+  elseif renewed then
+    self:log("TIDE_LOG_INFO", "the files of the client's certificate have changed: finishing what was read, then going "
+      .. "on with them", "renewing", {})
+    self.closing, self.renewing = true, true
+    self.engine:close()
+  end
+end
+
 function on.second(self)
   self.observer:second()
+  look_at_certificates(self)
   if self.link then return end
   self.progress:show(self.engine, self.observer.snapshot.verdict)
 end
@@ -149,7 +166,8 @@ function on.signal(self, event)
   if not signals.ends(number) then
     return self:log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
-  if self.closing then leave(number) end
+  if self.closing and not self.renewing then leave(number) end
+  self.renewing = nil
   if not self.signal then self.signal, self.signal_us = number, tide.C.tide_clock_us() end
 end
 
@@ -166,14 +184,17 @@ local function obey_supervisor(self)
   if self.link:wants "reopen" then hang_up(self) end
   local asked = self.link:wants "reload"
   if asked then reload(self, true, tonumber(asked)) end
-  if self.closing or not (self.link.close or self.link.gone) then return end
+  if not (self.link.close or self.link.gone) then return end
+  self.renewing = nil
+  if self.closing then return end
   if self.link.gone then self:log("TIDE_LOG_ERROR", "the supervisor is gone: finishing what was read") end
   self.closing = true
   self.engine:close()
 end
 
+-- The supervisor starts another engine in place of one that ends so.
 function on.done(self)
-  self.code = exit_code.OK
+  self.code = self.renewing and self.link and exit_code.TEMPORARY or exit_code.OK
 end
 
 function on.failed(self, event)
@@ -268,7 +289,7 @@ function engine_loop.log(options)
 end
 
 --- Runs a plan to its end. options: the flags of `run`; link: to the supervisor of several engines. Returns the exit
---- code.
+--- code, and true when it is to begin anew (a certificate was renewed).
 function engine_loop.run(plan, options, link)
   engine_loop.log(options)
   local self = setmetatable({ on_terminal = progress.on_terminal(), link = link, plan = plan, mark = plan.mark },
@@ -288,6 +309,8 @@ function engine_loop.run(plan, options, link)
   observe(self, plan, options.metrics)
   if options.watch then self.watched = files.new() end
   watch_files(self)
+  -- A run that ends by itself, or would empty its output again, does not begin anew.
+  if not (options.mock_kafka or options.until_end or options.output) then self.certificates = certificates.new(plan) end
   if not self.code then start(self, plan, options) end
   if not self.code then
     loop(self)
@@ -296,7 +319,7 @@ function engine_loop.run(plan, options, link)
   if self.observer then self.observer:free() end
   self.engine:free()
   if self.mock then self.mock:free() end
-  return self.code
+  return self.code, self.renewing and self.code == exit_code.OK
 end
 
 return engine_loop

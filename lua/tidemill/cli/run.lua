@@ -4,6 +4,7 @@ local engine_loop = require("tidemill.cli.engine_loop")
 local engines = require("tidemill.plan.engines")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.plan.files")
+local in_place = require("tidemill.cli.in_place")
 local metrics_options = require("tidemill.cli.metrics_options")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
@@ -180,7 +181,10 @@ function run.run(parsed)
   checked.revise, checked.mark = revision.of(checked, parsed.file, loading), files.mark(checked, before)
   parsed.metrics = metrics_options.effective(checked.pipeline.metrics, parsed)
   if checked.tables.engines > 1 then return require("tidemill.cli.engines").run(checked, parsed) end
-  return engine_loop.run(checked, parsed)
+  local code, anew = engine_loop.run(checked, parsed)
+  if not anew then return code end
+  stderr.failure("cannot begin anew: %s", in_place.begin())
+  return exit_code.TEMPORARY
 end
 
 return run

@@ -16,6 +16,7 @@ int access(const char *path, int mode);
 int clock_getcpuclockid(int pid, int *clock);
 int close(int fd);
 int closedir(void *folder);
+int execv(const char *path, char *const arguments[]);
 int ferror(void *stream);
 int fork(void);
 int getpid(void);
