@@ -44,8 +44,8 @@ static struct table *table;
 
 static struct armed *find_armed(const char *name)
 {
-    for (uint32_t i = 0; table && i < table->count; i++) {
-        if (strcmp(table->list[i].name, name) == 0)
+    for (uint32_t i = 0; table && i < MOST && i < table->count; i++) {
+        if (strncmp(table->list[i].name, name, sizeof(table->list[i].name)) == 0)
             return &table->list[i];
     }
     return NULL;

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The escape corpus on a kernel without Landlock, played by a fault point (engine/proc/sandbox.c): signals are refused
--- and nothing is written, by the filter of system calls alone. What reads files is not stopped, and that is all.
+-- and nothing is written, by the filter of system calls alone. What reads files is not stopped, and that is all. The
+-- build with fault points has its table of faults in shared memory, which a script may spoil without more harm.
 local escape = require "spec.support.escape"
 local faults = require "spec.support.faults"
 local pipeline_file = require "spec.support.pipeline_file"
@@ -21,8 +22,8 @@ describe("a hostile script on a kernel without Landlock", function()
   end)
 
   for _, script in ipairs(escape.scripts()) do
-    local of_files_or_signals = script.name:find "^file_" or script.name:find "^signal_"
-    if script.stopped_by.standard and of_files_or_signals and not script.landlock then
+    local chosen = script.name:find "^file_" or script.name:find "^signal_" or script.name == "allowed_shared_spoilt"
+    if script.stopped_by.standard and chosen and not script.landlock then
       it(("a hostile script is contained without Landlock: %s. %s"):format(script.name, script.what), function()
         assert.same({}, run:attempt(script))
       end)

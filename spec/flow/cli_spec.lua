@@ -83,11 +83,8 @@ describe("the program", function()
     local code, out, err = tidemill({ "run", "scripts/identity.lua", "--input", "-", "--log-format", "json" },
       { stdin = input })
     assert.same({ 0, "one\n\nthree\nno newline\n" }, { code, out })
-    local done
-    for line in err:gmatch("[^\n]+") do
-      local event = cjson.decode(line)
-      if event.event == "done" then done = event end
-    end
+    for line in err:gmatch("[^\n]+") do assert.is_table(cjson.decode(line)) end
+    local done = cjson.decode(err:match '[^\n]*"event":"done"[^\n]*')
     assert.same({ 4, 4, 0 }, { done.read, done.produced, done.filtered })
   end)
 
