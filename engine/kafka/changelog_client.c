@@ -88,7 +88,7 @@ static int client_start(struct tide_changelog *base)
         .blocking = changelog->blocking,
         .brokers = tide_copy(tide_properties_brokers(&changelog->properties)),
         .input = changelog->input,
-        .topics = changelog->topics,
+        .topics = (const char *const *)changelog->topics,
         .topic_count = changelog->topic_count,
         .timeout_us = changelog->timeout_us};
     tide_properties_wipe(&changelog->properties);

@@ -54,7 +54,7 @@ static rd_kafka_event_t *wait_for(const struct tide_kafka_changelog_topics *aske
                                   rd_kafka_queue_t *queue)
 {
     rd_kafka_event_t *event = NULL;
-    while (!event && !tide_blocking_wanted(asked->blocking))
+    while (!event && !(asked->blocking && tide_blocking_wanted(asked->blocking)))
         event = rd_kafka_queue_poll(queue, POLL_MS);
     return event;
 }
@@ -210,7 +210,7 @@ static int check_one(const struct tide_kafka_changelog_topics *asked, const char
     int status = find(asked, name, &found);
     bool mock = tide_kafka_is_mock(asked->client);
     if (status == TIDE_OK && found.partitions == 0)
-        return make(asked, name, input);
+        return asked->look ? TIDE_OK : make(asked, name, input);
     if (status == TIDE_OK && found.partitions != input->partitions)
         return tide_fail(TIDE_ECONFIG,
                          "topic \"%s\" has %d partitions, and the input \"%s\" has %d: a partition "
@@ -229,9 +229,10 @@ void tide_kafka_changelog_topics_check(struct tide_kafka_changelog_topics *asked
     for (uint32_t i = 0; i < asked->topic_count && status == TIDE_OK; i++)
         status = check_one(asked, asked->topics[i], &input);
     /* A topic that was just made may be unknown to some brokers for longer than the grace of kafka/reach.h. */
-    for (int tries = 0; tries < TRIES && (tries == 0 ? status == TIDE_OK : status == TIDE_ECONFIG);
+    for (int tries = 0;
+         !asked->look && tries < TRIES && (tries == 0 ? status == TIDE_OK : status == TIDE_ECONFIG);
          tries++)
-        status = reach(asked, (const char *const *)asked->topics, asked->topic_count);
+        status = reach(asked, asked->topics, asked->topic_count);
     asked->status = status;
     if (status < 0)
         snprintf(asked->text, sizeof(asked->text), "%s", tide_error());

@@ -4,6 +4,7 @@
 #ifndef TIDE_KAFKA_CHANGELOG_TOPICS_H
 #define TIDE_KAFKA_CHANGELOG_TOPICS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kafka/blocking.h"
@@ -21,12 +22,13 @@ enum {
 struct tide_kafka_changelog_topics {
     struct rd_kafka_s *client;
     struct rd_kafka_queue_s *events; /* of the client; only the call polls it meanwhile */
-    struct tide_blocking *blocking;
-    const char *brokers; /* their names, for texts */
-    const char *input;   /* the topic that is read */
-    char *const *topics;
+    struct tide_blocking *blocking;  /* NULL = nobody ends the call early */
+    const char *brokers;             /* their names, for texts */
+    const char *input;               /* the topic that is read */
+    const char *const *topics;
     uint32_t topic_count;
     int64_t timeout_us;
+    bool look; /* nothing is made, and a topic may be missing */
     /* the answer */
     uint32_t partitions; /* of the input, and so of each topic */
     int status; /* TIDE_OK; TIDE_EUNREACHED; TIDE_ECONFIG: a topic is missing and may not be made, or is another than it must

@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/status.h"
+#include "kafka/changelog_topics.h"
 #include "kafka/client.h"
 #include "kafka/compatible.h"
 #include "kafka/kafka.h"
@@ -98,6 +99,23 @@ static int check_transactions(const struct tide_kafka_check *check,
     return status;
 }
 
+/* By the function of the start (kafka/changelog_client.c), which makes nothing here. */
+static int check_changelogs(const struct tide_kafka_check *check, rd_kafka_t *client,
+                            const char *brokers)
+{
+    struct tide_kafka_changelog_topics asked = {.client = client,
+                                                .events = rd_kafka_queue_get_main(client),
+                                                .brokers = brokers,
+                                                .input = check->topics[0],
+                                                .topics = check->changelogs,
+                                                .topic_count = check->changelog_count,
+                                                .timeout_us = check->timeout_us,
+                                                .look = true};
+    tide_kafka_changelog_topics_check(&asked);
+    rd_kafka_queue_destroy(asked.events);
+    return asked.status < 0 ? tide_fail(asked.status, "%s", asked.text) : TIDE_OK;
+}
+
 /* The order is that of sink/start.c, so that the fault that is named is the one to mend. Only the settings come last:
  * they are warnings, and concern a pipeline that would start. */
 int tide_kafka_check(struct tide_kafka_check *check)
@@ -106,6 +124,8 @@ int tide_kafka_check(struct tide_kafka_check *check)
     tide_properties_set(&properties, check->properties, check->property_count);
     rd_kafka_t *client = make_client(check, &properties, NULL, NULL);
     int status = client ? reach(check, client, tide_properties_brokers(&properties)) : TIDE_ECONFIG;
+    if (status == TIDE_OK && check->changelog_count > 0)
+        status = check_changelogs(check, client, tide_properties_brokers(&properties));
     if (status == TIDE_OK && !check->group)
         status = tide_kafka_check_write_permission(client, check->topics, check->topic_count, NULL);
     if (status == TIDE_OK && check->transactional_id)

@@ -82,13 +82,15 @@ struct tide_kafka_check {
     int64_t timeout_us;
     const char *const *apart_topics; /* as of the source's plan */
     uint32_t apart_topic_count;
+    const char *const *changelogs; /* of the state that is kept of what is read */
+    uint32_t changelog_count;
     struct tide_kafka_output output; /* for a source: what the check of the output found */
     /* the answer */
     char cluster[TIDE_KAFKA_CLUSTER]; /* its id; "" = not known */
     uint32_t partitions;              /* of the first topic; 0 for a pattern */
 };
 /** Blocks: reaches all brokers that `run` will need, looks for the topics, finds out whether outputs may be written, and logs
- * warnings of the topics' settings. TIDE_EUNREACHED, or TIDE_ECONFIG with the topics that are missing, the one that may not be
+ * warnings of the topics' settings. Nothing is made: a changelog may be missing. TIDE_EUNREACHED, or TIDE_ECONFIG with the topics that are missing, the one that may not be
  * written, or the reason why source and output do not go together. */
 int tide_kafka_check(struct tide_kafka_check *check);
 

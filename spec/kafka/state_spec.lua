@@ -247,7 +247,11 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
       state = kafka.group():gsub("[^%w]", "_")
       kafka.topic(partitions, config, changelog())
       local run = engine.run(definition(), { code = 78 })
-      assert.is_true(run:says(('topic "%s" %s'):format(changelog(), words)), run:stderr())
+      local text = ('topic "%s" %s'):format(changelog(), words)
+      assert.is_true(run:says(text), run:stderr())
+      local code, _, err = engine.verb("check", definition(), { args = { "--connect" } })
+      assert.equal(78, code, err)
+      assert.truthy(err:find(text, 1, true), err)
     end
     local large = { ["cleanup.policy"] = "compact", ["max.message.bytes"] = "2000000" }
     refused(2, large, ('has 2 partitions, and the input "%s" has 3'):format(t.input))
@@ -259,7 +263,13 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
       ["delete.retention.ms"] = "3600000" },
       "has delete.retention.ms=3600000, and a state_dir that is older would keep values that were deleted")
     state = kafka.group():gsub("[^%w]", "_")
-    kafka.topic(3, large, changelog())
+    local function check()
+      local code, _, err = engine.verb("check", definition(), { args = { "--connect" } })
+      assert.equal(0, code, err)
+    end
+    check()
+    kafka.topic(3, large, changelog()) -- check has not made it
+    check()
     assert.equal(0, engine.run(definition()).code)
   end)
 
@@ -302,5 +312,43 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     local run = engine.run(definition())
     assert.is_true(run:says("partition 0 is read from offset 0, and its state stands for the messages up to"),
       run:stderr())
+  end)
+
+  it("forgets what an aborted transaction has counted: a record that the output refuses aborts it", function()
+    t.output = kafka.topic(1, { ["max.message.bytes"] = 2000 })
+    fill(1, 3000)
+    local body = [[if tonumber(message.value) % 1000 == 500 then
+      return message.value .. " " .. state.value .. (" "):rep(5000)
+    end]]
+    local run = engine.run(definition(exactly_once { dlq = { topic = t.letters } }, body))
+    assert.is_true(run:says("the transaction was aborted"), run:stderr())
+    local expected = {}
+    for i = 500, 2500, 1000 do expected[#expected + 1] = ("%d %d"):format(i, math.ceil(i / KEYS)) end
+    local refused = {}
+    for i, letter in ipairs(kafka.consume(t.letters)) do refused[i] = letter.value:match("^%d+ %d+") end
+    table.sort(refused)
+    table.sort(expected)
+    assert.same(expected, refused)
+    judge(2997, true)
+    local values = restored() -- read_committed
+    for i = 0, KEYS - 1 do
+      local count = math.floor(3000 / KEYS) + (i > 0 and i <= 3000 % KEYS and 1 or 0)
+      assert.equal(tostring(count), values["k" .. i]:match("\n(.*)$"), "k" .. i)
+    end
+  end)
+
+  it("stops with exit 65 when a record of somebody else is met while it runs, and nothing is counted by it", function()
+    fill(1, 1000)
+    local stays = member({}, "stays", nil, folder .. "-stays")
+    wait.until_true(function() return inputs.count(t.output) >= 1000 end, "output")
+    for partition = 0, PARTITIONS - 1 do
+      kafka.produce(changelog(), { { key = "k1", value = "number 0 what?\n7", partition = partition } })
+    end
+    local other = member({}, "other", nil, folder .. "-other")
+    assert.equal(65, other.process:wait(60), other:stderr())
+    assert.is_true(other:says("no record of a changelog"), other:stderr())
+    assert.equal(65, stays.process:wait(60), stays:stderr()) -- it has got the partitions back
+    assert.is_true(stays:says("no record of a changelog"), stays:stderr())
+    judge(1000, true)
   end)
 end)

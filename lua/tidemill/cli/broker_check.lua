@@ -2,6 +2,7 @@
 -- cli/broker_check.lua: asks the brokers, before a plan runs, for all that it will need of them.
 local ffi = require("ffi")
 local exit_code = require("tidemill.plan.exit_code")
+local keyed = require("tidemill.plan.keyed")
 local tide = require("tidemill.run.ffi")
 
 local broker_check = {}
@@ -59,8 +60,10 @@ function broker_check.connect(plan)
   local sides, reason = plan:connection()
   if not sides then return { reason }, exit_code.CONFIG end
   local tables, texts, code = plan.tables, {}, nil
+  local changelogs = keyed.changelogs(tables)
   local fields = {
-    source = { group = tables.source.group, together = tables.source.together },
+    source = { group = tables.source.group, together = tables.source.together, changelogs = topic_array(changelogs),
+      changelog_count = #changelogs },
     sink = { dead_letters = tables.dlq.kind == "TIDE_DLQ_TOPIC",
       transactional_id = transactional_id(tables) },
     tables = { group = tables.source.group },

@@ -37,6 +37,15 @@ function keyed.changelog(pipeline, state)
   return ("%s.%s.changelog"):format(pipeline.name, state)
 end
 
+--- The topics of all changelogs of a plan that reads Kafka.
+function keyed.changelogs(tables)
+  local topics = {}
+  for _, step in ipairs(tables.source.medium == "TIDE_MEDIUM_KAFKA" and tables.state_dir and tables.steps or {}) do
+    for _, state in ipairs(step.states or {}) do topics[#topics + 1] = keyed.changelog(tables, state) end
+  end
+  return topics
+end
+
 local LONGEST = 249 -- characters of a topic's name
 
 local function kafka_faults(pipeline, tables, step, fault)
