@@ -6,6 +6,10 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "base/fault.h"
+
+#define DAY_MS ((int64_t)86400000) /* by which a spec lets the wall clock jump */
+
 /* Other threads read the clock while a spec moves it. */
 static _Atomic int64_t ahead_us;
 static _Atomic int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
@@ -36,7 +40,9 @@ int64_t tide_clock_wall_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+    int64_t jump_ms = (tide_fault("clock.forward") ? DAY_MS : 0) -
+                      (tide_fault("clock.back") ? DAY_MS : 0);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + jump_ms;
 }
 
 int64_t tide_clock_thread_us(void)

@@ -155,8 +155,9 @@ int tide_states_reported(struct tide_states *states, const struct tide_report *r
         break;
     }
     int status = tide_fail(TIDE_ECONFIG,
-                           "topic \"%s\" partition %d does not take a value of %u bytes: %s; what "
-                           "it stands for is not committed, and is read again by the next run",
+                           "topic \"%s\" partition %d does not take a value of %u bytes: %s; give "
+                           "it max.message.bytes=1114112; what the value stands for is not "
+                           "committed, and is read again by the next run",
                            states->states[state].topic, number, report->message.value_length,
                            report->text);
     return tide_states_failed(states, status);
@@ -208,7 +209,8 @@ static bool is_too_old(const struct tide_states *states, uint32_t state, int32_t
                        const struct tide_store_position *position)
 {
     int64_t hours = (tide_clock_wall_ms() - (int64_t)position->mark) / 3600000;
-    bool old = hours >= MOST_HOURS || tide_fault("changelog.old");
+    /* A clock that was ahead when it was written says nothing of its age. */
+    bool old = hours >= MOST_HOURS || hours < 0 || tide_fault("changelog.old");
     if (old)
         tide_log(TIDE_LOG_INFO,
                  "topic \"%s\" partition %d: state_dir has it as of %lld hours ago, and values may "
