@@ -3,8 +3,8 @@
 --
 -- An engine is { name, static, members = how many engines it is under one supervisor (nil: one, without), wanted, run =
 -- "NAME.LIFE" of the present process, process, workers = pids according to the journal, zygote = pid, expected = the
--- exit codes that the nemesis may have caused, stopped = it is suspended by the nemesis, leaving = it was sent SIGTERM
--- }.
+-- exit codes that the nemesis may have caused, stopped = it is suspended by the nemesis, leaving = it was sent SIGTERM,
+-- reloads = how many it was asked for }.
 local cjson = require "cjson"
 local ffi = require "ffi"
 local process = require "spec.support.process"
@@ -15,6 +15,7 @@ local methods = {}
 local metatable = { __index = methods }
 
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
+fleet.PROGRAM = PROGRAM
 local PIPELINE = "scripts/torture/pipeline.lua"
 
 --- settings: dir (of logs, reports and the journal), journal (its path), parameters (of the pipeline, by name), second
@@ -60,6 +61,7 @@ local function launch(self, engine)
   self.lives = self.lives + 1
   engine.run = engine.name .. "." .. engine.life
   engine.workers, engine.zygote, engine.expected, engine.stopped, engine.leaving = {}, nil, {}, false, false
+  engine.reloads = 0
   engine.process = process.start(arguments_of(self, engine), { env = environment(self, engine.run) })
   self.by_run[engine.run] = engine
   journal.write(self.settings.journal, engine.run, "launch", engine.process:pid())

@@ -179,6 +179,15 @@ local function judge_state(self, truth)
   end
 end
 
+-- Each reload without a canary has taken over.
+local function judge_reloads(self)
+  local count, wanted = 0, self.injected.reload or 0
+  for _, one in ipairs(self.fleet.reports) do count = count + one.metrics["consumer.reload.count"] end
+  if count < wanted then
+    table.insert(self.fleet.problems, ("%d of %d reloads have taken over"):format(count, wanted))
+  end
+end
+
 local function check(self)
   local case = { mode = self.mode, strict = self.spec.strict, disturbances = disturbances(self.nemesis.injected),
     ends = self.ends, committed = kafka.committed(self.group, self.input) }
@@ -189,8 +198,10 @@ local function check(self)
   end
   local entries = journal.read(self.journal)
   self.injected, self.findings = self.nemesis.injected, checker.run(case)
-  -- The journal does not tell the workers of one supervised engine from those of another.
-  self.workers = self.spec.supervised and {} or recovery.workers(entries, PROCESSES, TIMEOUT_MS)
+  judge_reloads(self)
+  -- The journal does not tell the workers of one supervised engine, or revision, from those of another.
+  self.workers = (self.spec.supervised or self.injected.reload) and {}
+    or recovery.workers(entries, PROCESSES, TIMEOUT_MS)
   self.engines = recovery.engines(entries, { case.output, case.second })
   return report.failures(self.findings, self.fleet.problems, entries)
 end

@@ -78,6 +78,28 @@ function act.stop_worker(self, event)
   return true
 end
 
+-- How many of the reloads that it was asked for it has told the end of.
+local function told(engine)
+  local text = engine.process:stderr()
+  return select(2, text:gsub("reload: revision %d+ of the transforms runs now", ""))
+    + select(2, text:gsub("reload: refused", ""))
+end
+
+-- By the command, which only sends a signal. The one before has to be over, or two would be one.
+local function reload(self, event, ...)
+  local engine = engine_at(self, event.pick)
+  if not engine or told(engine) < engine.reloads then return false end
+  local pid = engine.process:pid()
+  note(self, event.kind, pid, engine.run)
+  local code, _, words = process.run { fleet.PROGRAM, "reload", ("%d"):format(pid), ... }
+  if code ~= 0 then error("tidemill reload: " .. words) end
+  engine.reloads = engine.reloads + 1
+  return true
+end
+
+function act.reload(self, event) return reload(self, event) end
+function act.reload_canary(self, event) return reload(self, event, "--canary", "50%", "--compare") end
+
 function act.kill_engine(self, event)
   local engine = engine_at(self, event.pick)
   if not engine then return false end

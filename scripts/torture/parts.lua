@@ -23,6 +23,10 @@ parts.LIST = {
     static = { "a" }, dynamic = {}, gap = { 0.08, 0.16 }, strict = true,
     faults = { kill_worker = 560, segv_worker = 240, stop_worker = 100, kill_workers = 100 },
   },
+  reloads = {
+    static = { "a" }, dynamic = {}, gap = { 0.1, 0.3 }, strict = true,
+    faults = { reload = 50, reload_canary = 20, kill_worker = 200, segv_worker = 60, stop_worker = 30 },
+  },
   engines = {
     static = { "a", "b" }, dynamic = {}, gap = { 1.2, 2.4 },
     faults = { kill_engine = 100, kill_zygote = 10, stop_engine = 10, kill_worker = 60 },
