@@ -333,6 +333,8 @@ struct tide_task *tide_task_new(struct tide_chain *chain, const struct tide_step
     tide_task_sizes(task, tide_clock_us());
     task->outputs = tide_outputs_new(tide_pool_first(pool), tide_pool_slots(pool),
                                      batches + (chain->canaries ? 1 : 0), task->size.output.max);
+    if (task->outputs) /* the one more of a canary is used while there is one */
+        tide_outputs_bound(task->outputs, batches);
     for (; task->batch_count < batches; task->batch_count++) {
         struct tide_batch *batch = task->outputs
                                        ? tide_batch_new(plan->max_batch_size, task->size.input.max)

@@ -30,7 +30,8 @@ struct tide_outputs {
     uint32_t slot_count;
     uint32_t blocks;     /* of each slot */
     size_t stride;       /* bytes from one block to the next */
-    uint32_t with_pages; /* TAKEN or WARM, of all slots: at most `blocks` */
+    uint32_t bound;      /* of the next, unless more are TAKEN */
+    uint32_t with_pages; /* TAKEN or WARM, of all slots */
     TAILQ_HEAD(warm_list, tide_output_block) warm;
     struct slot slots[];
 };
@@ -39,7 +40,7 @@ struct tide_outputs *tide_outputs_new(uint32_t first, uint32_t slots, uint32_t b
 {
     struct tide_outputs *outputs = tide_alloc(sizeof(*outputs) + slots * sizeof(struct slot));
     outputs->first = first;
-    outputs->blocks = blocks;
+    outputs->blocks = outputs->bound = blocks;
     outputs->stride = tide_block_pages(sizeof(struct tide_output) + max + TIDE_BLOCK_TAIL);
     TAILQ_INIT(&outputs->warm);
     for (; outputs->slot_count < slots; outputs->slot_count++) {
@@ -54,6 +55,11 @@ struct tide_outputs *tide_outputs_new(uint32_t first, uint32_t slots, uint32_t b
         TAILQ_INIT(&slot->free);
     }
     return outputs;
+}
+
+void tide_outputs_bound(struct tide_outputs *outputs, uint32_t blocks)
+{
+    outputs->bound = blocks;
 }
 
 static struct slot *slot_of(const struct tide_outputs *outputs, uint32_t worker)
@@ -104,7 +110,7 @@ static void cool(struct tide_outputs *outputs, struct tide_output_block *block)
 /* The pages of a COLD block are those of the block that was not used for longest, of whatever slot. */
 static void warm_up(struct tide_outputs *outputs, struct slot *slot)
 {
-    if (outputs->with_pages == outputs->blocks && !TAILQ_EMPTY(&outputs->warm))
+    if (outputs->with_pages >= outputs->bound && !TAILQ_EMPTY(&outputs->warm))
         cool(outputs, TAILQ_LAST(&outputs->warm, warm_list));
     slot->with_pages++;
     outputs->with_pages++;
@@ -162,6 +168,8 @@ void tide_outputs_give_back(struct tide_outputs *outputs, struct tide_output_blo
     trim(outputs, block, size);
     TAILQ_INSERT_HEAD(&outputs->slots[block->slot].free, block, next);
     TAILQ_INSERT_HEAD(&outputs->warm, block, warm);
+    if (outputs->with_pages > outputs->bound)
+        cool(outputs, TAILQ_LAST(&outputs->warm, warm_list));
 }
 
 void tide_outputs_trim(struct tide_outputs *outputs, size_t size)

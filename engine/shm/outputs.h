@@ -11,7 +11,7 @@
  *   TAKEN   a batch, and the worker while the batch is GIVEN  WARM, when it is given back
  *
  * A slot has as many blocks as the step has batches, since its worker may have run all of them while an older one is slow
- * elsewhere. That is address space: of all blocks of the step at most as many have pages as it has batches. A worker that
+ * elsewhere. That is address space: of all blocks of the step at most as many have pages as it has batches (and one more while a canary has it, chain/canary.h). A worker that
  * touches others breaks the protocol (tide_outputs_exceeded). Sizes are in bytes. */
 #ifndef TIDE_SHM_OUTPUTS_H
 #define TIDE_SHM_OUTPUTS_H
@@ -41,6 +41,8 @@ struct tide_output_block {
 /** For the worker slots `first` to `first + slots - 1`, each with `blocks` blocks for `max` bytes of results. NULL with
  * tide_error(). To be called before the fork. */
 struct tide_outputs *tide_outputs_new(uint32_t first, uint32_t slots, uint32_t blocks, size_t max);
+/** At most `blocks` of them have pages, over all slots, unless more are TAKEN; as many as a slot has without this call. */
+void tide_outputs_bound(struct tide_outputs *outputs, uint32_t blocks);
 /** A block of worker slot `worker`. The caller has at most `blocks` of them, over all slots. */
 struct tide_output_block *tide_outputs_take(struct tide_outputs *outputs, uint32_t worker);
 /** The worker has filled so many bytes of results, or may have. */

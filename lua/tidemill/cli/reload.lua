@@ -98,7 +98,8 @@ local function say(text, ...)
   io.stdout:flush()
 end
 
--- Calls each(status) until it returns something; `seconds`: nil = for ever. Returns that, or nil, the exit code.
+-- Calls each(status) until it returns something; `seconds`: nil = for ever. A canary takes the time that it takes.
+-- Returns that, or nil, the exit code.
 local function watch(address, each, seconds)
   local socket = require("socket")
   local deadline = seconds and socket.gettime() + seconds
@@ -108,6 +109,7 @@ local function watch(address, each, seconds)
     if not status then return nil, failed(code, "%s", reason) end
     local found = each(status)
     if found then return found end
+    if deadline and status.reload.state == "canary" then deadline = socket.gettime() + seconds end
   until deadline and socket.gettime() > deadline
   return nil, failed(exit_code.TEMPORARY, "the transforms are not loaded after %d s; GET /status and the log tell more",
     seconds)

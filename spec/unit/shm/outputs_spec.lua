@@ -56,6 +56,17 @@ describe("output blocks", function()
     assert.is_true(C.tide_outputs_memory(outputs, 2) == nil)
   end)
 
+  it("output blocks have pages up to a bound, and beyond it only as long as they are taken", function()
+    new(2, 3)
+    C.tide_outputs_bound(outputs, 2)
+    local taken = { take(0, 32 * KIB), take(0, 32 * KIB), take(1, 32 * KIB) }
+    local three = all_memory()
+    for _, block in ipairs(taken) do give_back(block) end
+    assert.equal(three * 2 / 3, all_memory())
+    for _ = 1, 3 do give_back(take(1, 32 * KIB)) give_back(take(0, 32 * KIB)) end
+    assert.equal(three * 2 / 3, all_memory())
+  end)
+
   it("output blocks that are taken at once do not overlap, the readable bytes behind them included", function()
     new(1, 20, 5000)
     local starts = {}
