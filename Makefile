@@ -67,9 +67,10 @@ TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c scripts/dev/kafka_b
 # verdict_spec is about what takes how long beside what, which a sanitizer changes: it makes the engine's part the longest.
 SPECS_SANITIZED := spec/unit spec/sim $(filter-out %/verdict_spec.lua,$(wildcard spec/flow/*_spec.lua)) \
   $(foreach name,carriage chain commits delivery dlq metrics pattern strategies transactions wake,spec/kafka/$(name)_spec.lua)
-# Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's.
-SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/tap_command_spec.lua \
-  $(foreach name,chain commits delivery exporter outage reach transactions,spec/kafka/$(name)_spec.lua)
+# Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's; and where processes are forked
+# beside threads (reloads).
+SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/reload_spec.lua spec/flow/tap_command_spec.lua \
+  $(foreach name,chain commits delivery exporter faults outage reach reload state stop table transactions windows,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
   reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb dist kubernetes clean deps help
