@@ -14,7 +14,6 @@
 #include "shm/counters.h"
 #include "shm/topics.h"
 
-enum { RECORDS = 4096, PORTIONS = 8 /* in a turn */ };
 static const int64_t LOG_US = 5000000;
 
 /* `index`: of the first topic that has the partition. */
@@ -38,7 +37,7 @@ int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, 
     if (!engine->changelog || count == 0)
         return TIDE_OK;
     if (!restore->records)
-        restore->records = tide_alloc(sizeof(*restore->records) * RECORDS);
+        restore->records = tide_alloc(sizeof(*restore->records) * TIDE_CHANGELOG_MOST);
     if (restore->since_us == 0)
         *restore = (struct tide_restore){
             .records = restore->records, .since_us = now_us, .logged_us = now_us};
@@ -94,6 +93,8 @@ static void ended(struct tide_engine *engine, int64_t now_us)
                  restore->partitions, (unsigned long long)restore->restored, time,
                  (double)restore->restored / time);
     }
+    free(restore->records);
+    restore->records = NULL;
     restore->since_us = 0;
 }
 
@@ -113,7 +114,8 @@ static void log_progress(struct tide_engine *engine, int64_t now_us)
 static ssize_t take(struct tide_engine *engine)
 {
     struct tide_restore *restore = &engine->restore;
-    ssize_t count = engine->changelog->ops->poll(engine->changelog, restore->records, RECORDS);
+    ssize_t count = engine->changelog->ops->poll(engine->changelog, restore->records,
+                                                 TIDE_CHANGELOG_MOST);
     if (count <= 0)
         return count;
     int status = tide_states_restore(engine->chain.states, restore->records, (size_t)count);
@@ -129,14 +131,11 @@ static ssize_t take(struct tide_engine *engine)
 int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
 {
     uint32_t index;
-    ssize_t count = 1;
     if (engine->restore.since_us == 0 || engine->run.state != TIDE_ENGINE_READING)
         return TIDE_OK;
-    for (int i = 0; i < PORTIONS && count > 0; i++) {
-        count = take(engine);
-        if (count < 0)
-            return (int)count;
-    }
+    ssize_t count = take(engine);
+    if (count < 0)
+        return (int)count;
     while (engine->changelog->ops->ended(engine->changelog, &index))
         release(engine, engine->source->partitions[index].number);
     if (engine->changelog->ops->busy(engine->changelog))

@@ -47,12 +47,12 @@ int tide_states_open(struct tide_states *states)
 {
     int status = TIDE_OK;
     char owner[600];
+    bool copy = states->inputs_text != NULL;
     /* What files were counted into is not what the changelog of this input has. */
     snprintf(owner, sizeof(owner), "%.180s%s%.380s", states->pipeline,
-             states->inputs_text ? TIDE_STORE_CHANGELOG : "",
-             states->inputs_text ? states->inputs_text : "");
-    states->store = states->inputs_text ? tide_store_open_copy(states->dir, owner)
-                                        : tide_store_open(states->dir, owner, 0);
+             copy ? TIDE_STORE_CHANGELOG : "", copy ? states->inputs_text : "");
+    states->store = copy ? tide_store_open_copy(states->dir, owner)
+                         : tide_store_open(states->dir, owner, 0);
     if (!states->store)
         return tide_failure();
     for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {
@@ -125,10 +125,9 @@ static int load(struct tide_states *states, struct tide_state_entry *entry)
     struct tide_store_key key;
     tide_states_fill_key(states, entry, &key);
     int status = tide_store_get(states->store, &key, &found);
-    if (status < 0)
-        return tide_states_failed(states, status);
-    set_value(states, entry, new_value(&found));
-    return TIDE_OK;
+    if (status >= 0)
+        set_value(states, entry, new_value(&found));
+    return status < 0 ? tide_states_failed(states, status) : TIDE_OK;
 }
 
 /* ---- the table ---- */
@@ -380,6 +379,7 @@ void tide_states_free(struct tide_states *states)
     for (uint32_t i = 0; i < states->index_count; i++)
         free(states->indexes[i].topic);
     free(states->indexes);
+    free(states->order);
     free(states->partitions);
     free(states->limits);
     free(states->chosen);

@@ -5,7 +5,8 @@
  *   watermark.c      how far event time has come
  *   timers.c         timers that are not stored yet
  *   states.c         values in memory, changes that are not stored yet
- *   states_changelog.c   sends what a commit covers to the changelog, and restores partitions from it
+ *   states_changelog.c   sends what a commit covers to the changelog
+ *   states_restore.c     restores partitions from it
  *   states_store.c   what a commit can cover, and its transaction in the store
  *   states_timers.c  which timers are due */
 #ifndef TIDE_CHAIN_STATES_INSIDE_H
@@ -89,6 +90,8 @@ struct tide_states {
     uint64_t passes;  /* of tide_states_choose */
     int64_t *chosen;  /* by index */
     uint32_t chosen_count;
+    struct tide_store_order *order; /* room: what is written, in the order of the store */
+    uint32_t order_room;
 
     /* states_changelog.c */
     char *inputs_text; /* the topics that are read, with commas; NULL = there is no changelog */
@@ -104,6 +107,11 @@ struct tide_states {
 };
 
 /* states.c */
+
+/** A store with a changelog takes so many changes in one transaction and no more, since LMDB has the pages that a
+ * transaction writes in memory. A crash between two of them leaves values that are newer than the offset of the changelog
+ * beside them: they are put again when it is restored from there. */
+bool tide_states_portion_is_full(uint32_t changes, size_t bytes);
 
 /** Keeps the failure, which is in tide_error(), and returns it. */
 int tide_states_failed(struct tide_states *states, int status);

@@ -43,20 +43,54 @@ static int write_positions(struct tide_states *states)
     return status;
 }
 
-/* All of a transaction. */
-static int write_all(struct tide_states *states)
+/* The changes that are covered, in the order of the store; how many. */
+static uint32_t put_in_order(struct tide_states *states)
 {
-    int status = tide_store_begin(states->store);
-    for (uint32_t i = 0; i < states->change_count && status == TIDE_OK; i++)
-        if (states->changes[i].last && tide_states_covers(states, &states->changes[i]))
-            status = write_change(states, &states->changes[i]);
-    if (status == TIDE_OK)
-        status = write_positions(states);
+    uint32_t count = 0;
+    tide_grow(&states->order, &states->order_room, states->change_count, sizeof(*states->order));
+    for (uint32_t i = 0; i < states->change_count; i++) {
+        const struct tide_state_change *change = &states->changes[i];
+        if (!change->last || !tide_states_covers(states, change))
+            continue;
+        tide_states_fill_key(states, change->entry, &states->order[count].key);
+        states->order[count++].index = i;
+    }
+    tide_store_sort(states->order, count);
+    return count;
+}
+
+static int write_end(struct tide_states *states)
+{
+    int status = write_positions(states);
     if (status == TIDE_OK)
         status = tide_states_write_logs(states);
     if (status == TIDE_OK)
         status = tide_store_sweep(states->store, tide_clock_wall_ms(), SWEPT);
-    return status == TIDE_OK ? tide_store_commit(states->store) : status;
+    return status;
+}
+
+/* One transaction, of the changes from *next on: of files all of them. The positions are in the last one. TIDE_BUSY: call it
+ * again. */
+static int write_portion(struct tide_states *states, uint32_t *next, uint32_t count)
+{
+    size_t bytes = 0;
+    uint32_t at = *next;
+    int status = tide_store_begin(states->store);
+    for (; at < count && status == TIDE_OK; at++) {
+        const struct tide_state_change *change = &states->changes[states->order[at].index];
+        if (states->inputs_text && tide_states_portion_is_full(at - *next, bytes))
+            break;
+        bytes += change->value->length;
+        status = write_change(states, change);
+    }
+    if (status == TIDE_OK && at == count)
+        status = write_end(states);
+    if (status == TIDE_OK)
+        status = tide_store_commit(states->store);
+    if (status != TIDE_OK)
+        return status; /* TIDE_BUSY: the map has grown */
+    *next = at;
+    return at < count ? TIDE_BUSY : TIDE_OK;
 }
 
 struct tide_state_entry *tide_states_time_entry(struct tide_states *states,
@@ -174,8 +208,9 @@ int tide_states_store(struct tide_states *states)
     int64_t begin_us = tide_clock_us();
     if (status < 0)
         return status;
-    do /* TIDE_BUSY: the map has grown */
-        status = write_all(states);
+    uint32_t next = 0, count = put_in_order(states);
+    do
+        status = write_portion(states, &next, count);
     while (status == TIDE_BUSY);
     states->counted.stores++;
     states->counted.store_us += tide_clock_us() - begin_us;

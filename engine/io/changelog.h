@@ -17,6 +17,8 @@
 
 #include "shm/message.h"
 
+enum { TIDE_CHANGELOG_MOST = 65536 /* records that are taken at once */ };
+
 struct tide_changelog;
 struct tide_changelog_ops {
     /* Begins to make or check what is read. Negative = failed at once. */
@@ -29,7 +31,7 @@ struct tide_changelog_ops {
                 int64_t offset);
     /* Reads nothing more of this index. */
     void (*stop)(struct tide_changelog *changelog, uint32_t index);
-    /* True while any partition is READING or ENDED. */
+    /* True while any partition is not IDLE. */
     bool (*busy)(struct tide_changelog *changelog);
     /* Fills in at most `max` records, borrowed until the next call: key, value, partition, offset, and as its origin's
      * partition the index, as its sequence the state. Negative: the changelog cannot be read (TIDE_EDATA: its offset is not
@@ -38,7 +40,7 @@ struct tide_changelog_ops {
     /* An index of which all that was asked for has ended, and whose records were all fetched by poll; false when there is
      * none. Each is given once. */
     bool (*ended)(struct tide_changelog *changelog, uint32_t *index);
-    /* How many records (offsets) are left to be read, as far as it is known. */
+    /* How many records (offsets) are left to be read, as far as it is known: of partitions that wait it is not. */
     int64_t (*left)(struct tide_changelog *changelog);
     void (*free)(struct tide_changelog *changelog);
 };

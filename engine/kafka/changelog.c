@@ -3,16 +3,20 @@
  * source's. All partitions go to one queue, of which many records are taken at once. Start reading at
  * tide_changelog_poll. */
 #include <librdkafka/rdkafka.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/grow.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "kafka/blocking.h"
 #include "kafka/changelog_inside.h"
 #include "shm/layout.h"
 
+enum { MANY = 16, WAKE_TIMEOUT_MS = 1000 };
 static const int64_t OPEN_US =
     5000000; /* an open transaction that is waited for so long is logged */
+static const int64_t WAKE_US = 10000;
 
 /* ---- reading ---- */
 
@@ -25,6 +29,38 @@ static struct tide_changelog_part *find(struct tide_kafka_changelog *changelog, 
             return part;
     }
     return NULL;
+}
+
+static int start(struct tide_kafka_changelog *changelog, struct tide_changelog_part *part)
+{
+    int64_t from = part->next < 0 ? RD_KAFKA_OFFSET_BEGINNING : part->next;
+    if (part->next < 0)
+        part->next = 0;
+    if (rd_kafka_consume_start_queue(changelog->handles[part->topic], part->partition, from,
+                                     changelog->records) == 0) {
+        part->state = TIDE_CHANGELOG_READING;
+        return TIDE_OK;
+    }
+    part->state = TIDE_CHANGELOG_IDLE;
+    return tide_fail(TIDE_ETEMPORARY, "topic \"%s\" partition %d cannot be read: %s",
+                     changelog->topics[part->topic], part->partition,
+                     rd_kafka_err2str(rd_kafka_last_error()));
+}
+
+/* One is read at a time, and where there are many some more, since each takes a while to begin. */
+static int start_next(struct tide_kafka_changelog *changelog)
+{
+    uint32_t reading = 0, most = 1 + changelog->part_count / MANY;
+    int status = TIDE_OK;
+    for (uint32_t i = 0; i < changelog->part_count; i++)
+        reading += changelog->parts[i].state == TIDE_CHANGELOG_READING;
+    for (uint32_t i = 0; i < changelog->part_count && reading < most && status == TIDE_OK; i++) {
+        if (changelog->parts[i].state != TIDE_CHANGELOG_WAITING)
+            continue;
+        status = start(changelog, &changelog->parts[i]);
+        reading++;
+    }
+    return status;
 }
 
 int tide_changelog_read(struct tide_changelog *base, uint32_t state, uint32_t index,
@@ -43,15 +79,9 @@ int tide_changelog_read(struct tide_changelog *base, uint32_t state, uint32_t in
                   sizeof(*changelog->parts));
         part = &changelog->parts[changelog->part_count - 1];
     }
-    *part = (struct tide_changelog_part){TIDE_CHANGELOG_READING,  state, index, partition,
-                                         offset < 0 ? 0 : offset, 0,     false};
-    if (rd_kafka_consume_start_queue(changelog->handles[state], partition,
-                                     offset < 0 ? RD_KAFKA_OFFSET_BEGINNING : offset,
-                                     changelog->records) == 0)
-        return TIDE_OK;
-    part->state = TIDE_CHANGELOG_IDLE;
-    return tide_fail(TIDE_ETEMPORARY, "topic \"%s\" partition %d cannot be read: %s",
-                     changelog->topics[state], partition, rd_kafka_err2str(rd_kafka_last_error()));
+    *part = (struct tide_changelog_part){
+        TIDE_CHANGELOG_WAITING, state, index, partition, offset, 0, false};
+    return start_next(changelog);
 }
 
 static void stop(struct tide_kafka_changelog *changelog, struct tide_changelog_part *part)
@@ -184,6 +214,49 @@ static void drop_events(struct tide_kafka_changelog *changelog)
         rd_kafka_event_destroy(event);
 }
 
+/* ---- the fetcher ---- */
+
+struct wake {
+    struct tide_blocking_job job;
+    struct tide_kafka_changelog *changelog;
+    const char *topic;
+    int32_t partition;
+};
+
+static void run_wake(struct tide_blocking_job *job)
+{
+    const struct wake *wake = (struct wake *)job;
+    int64_t low, high;
+    rd_kafka_query_watermark_offsets(wake->changelog->client, wake->topic, wake->partition, &low,
+                                     &high, WAKE_TIMEOUT_MS);
+}
+
+static void woken(struct tide_blocking_job *job)
+{
+    ((struct wake *)job)->changelog->waking = false;
+    free(job);
+}
+
+/* Where it has stopped since the queue was full (source/wake.c has the reason). */
+static void wake_fetcher(struct tide_kafka_changelog *changelog)
+{
+    int64_t now_us = tide_clock_us();
+    uint32_t i = 0;
+    while (i < changelog->part_count && changelog->parts[i].state != TIDE_CHANGELOG_READING)
+        i++;
+    if (i == changelog->part_count || changelog->waking || now_us - changelog->woken_us < WAKE_US)
+        return;
+    struct wake *wake = tide_alloc(sizeof(*wake));
+    *wake = (struct wake){{.run = run_wake, .done = woken},
+                          changelog,
+                          changelog->topics[changelog->parts[i].topic],
+                          changelog->parts[i].partition};
+    changelog->woken_us = now_us;
+    changelog->waking = tide_blocking_submit(changelog->blocking, &wake->job) == TIDE_OK;
+    if (!changelog->waking)
+        free(wake);
+}
+
 ssize_t tide_changelog_poll(struct tide_changelog *base, struct tide_message *records, size_t max)
 {
     struct tide_kafka_changelog *changelog = tide_changelog_of(base);
@@ -195,6 +268,7 @@ ssize_t tide_changelog_poll(struct tide_changelog *base, struct tide_message *re
                                                max < TIDE_CHANGELOG_MOST ? max
                                                                          : TIDE_CHANGELOG_MOST);
     changelog->borrowed_count = got > 0 ? (size_t)got : 0;
+    wake_fetcher(changelog);
     for (size_t i = 0; i < changelog->borrowed_count; i++) {
         const rd_kafka_message_t *record = changelog->borrowed[i];
         part = part_of(changelog, part, record);
@@ -218,7 +292,8 @@ ssize_t tide_changelog_poll(struct tide_changelog *base, struct tide_message *re
             .origin = {.sequence = part->topic, .partition = (uint16_t)part->index},
         };
     }
-    return (ssize_t)count;
+    int status = start_next(changelog);
+    return status < 0 ? status : (ssize_t)count;
 }
 
 bool tide_changelog_ended(struct tide_changelog *base, uint32_t *index)
@@ -231,7 +306,8 @@ bool tide_changelog_ended(struct tide_changelog *base, uint32_t *index)
         *index = changelog->parts[i].index;
         for (uint32_t j = 0; j < changelog->part_count; j++)
             reads |= changelog->parts[j].index == *index &&
-                     changelog->parts[j].state == TIDE_CHANGELOG_READING;
+                     (changelog->parts[j].state == TIDE_CHANGELOG_READING ||
+                      changelog->parts[j].state == TIDE_CHANGELOG_WAITING);
         if (reads)
             continue;
         tide_changelog_stop(base, *index);

@@ -2,6 +2,8 @@
  * engine/kafka/changelog.h - the changelogs of a Kafka (io/changelog.h). Their topics are made or checked at the start
  * (changelog_topics.h). It is a consumer without a group, beside the source's.
  *
+ * Few partitions are READING at a time, since a store takes the records of few in the least time; others wait for it.
+ *
  * The end is the high watermark and not the last stable offset: a transaction whose records are there may be committed, and
  * its marker on its way. One that is open (of an engine that was killed) is waited for, until the broker ends it. */
 #ifndef TIDE_KAFKA_CHANGELOG_H

@@ -15,15 +15,14 @@ enum { FREE_WAIT_US = 1000000 };
 
 /* ---- the start ---- */
 
-/* librdkafka 2.0.2 fetches nothing for a second when its queue is full (source/wake.c), so the queue holds what is read in
- * a second; what is in it is restored as soon as it is there. */
+/* Each partition that is read has a queue of this size, in memory beside what is restored. */
 static rd_kafka_t *make_client(const struct tide_kafka_changelog *changelog)
 {
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
         {"reconnect.backoff.max.ms", "2000"},
         {"queued.min.messages", "1000000"},
-        {"queued.max.messages.kbytes", "131072"},
+        {"queued.max.messages.kbytes", "16384"},
         {"fetch.queue.backoff.ms", "10"},
         {"fetch.wait.max.ms", "10"},
         {"fetch.message.max.bytes", "4194304"},

@@ -19,9 +19,12 @@ struct rd_kafka_queue_s;
 struct rd_kafka_topic_s;
 struct rd_kafka_message_s;
 
-enum { TIDE_CHANGELOG_MOST = 4096 /* records at once */ };
-
-enum tide_changelog_state { TIDE_CHANGELOG_IDLE, TIDE_CHANGELOG_READING, TIDE_CHANGELOG_ENDED };
+enum tide_changelog_state {
+    TIDE_CHANGELOG_IDLE,
+    TIDE_CHANGELOG_WAITING,
+    TIDE_CHANGELOG_READING,
+    TIDE_CHANGELOG_ENDED
+};
 
 /* A partition of a topic. */
 struct tide_changelog_part {
@@ -52,6 +55,8 @@ struct tide_kafka_changelog {
     struct rd_kafka_topic_s **handles;
     struct tide_changelog_part *parts;
     uint32_t part_count;
+    int64_t woken_us; /* when the fetcher was woken the last time ... */
+    bool waking;      /* ... and whether that is under way */
     struct rd_kafka_message_s *borrowed[TIDE_CHANGELOG_MOST];
     size_t borrowed_count;
 };

@@ -3,6 +3,8 @@
  *   store_base.c    failures, the read transaction, numbers in keys
  *   store_checksums.c  the checksums of entries
  *   store_timers.c  the list of timers: reads and keeps it
+ *   store_sort.c    the order of changes; no state
+ *   store_boot.c    the file that says whether a copy is synced
  *   store.c         values, positions, transactions
  *   store_open.c    opens and closes: whose store it is, and which states it has
  *   store_walk.c    goes through what it holds
@@ -27,6 +29,7 @@ struct tide_store_room {
 struct tide_store {
     char *dir;
     bool temporary; /* owned by store_open.c, as is the lock (of the folder) */
+    bool copy;      /* it is synced when it is closed */
     int lock;
     MDB_env *env;
     MDB_dbi table;
@@ -77,6 +80,15 @@ const char *tide_store_check_entry(const struct MDB_val *key, const struct MDB_v
 
 /** The file, if there is one, has all that its newest transaction has written. Before LMDB opens it. */
 int tide_store_check_pages(struct tide_store *store);
+
+/* store_boot.c */
+
+/** Whether the machine has ended since the copy in this folder was written to. */
+bool tide_store_is_of_other_boot(const char *dir);
+/** From now on it is written to without a sync. */
+int tide_store_mark_unsynced(const char *dir);
+/** It is synced. */
+void tide_store_mark_synced(const char *dir);
 
 /* store_timers.c */
 

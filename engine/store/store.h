@@ -14,6 +14,14 @@
  * That takes 0.25 s for 2 * 10^6 keys with 100-byte values (a file of 820 MiB, in memory). Damage that comes to pages while
  * they are in use is seen in values, which are checked each time, and not in LMDB's own numbers.
  *
+ * A copy of what is elsewhere (a changelog) is synced only when it is closed. No end of the process tears it, since the
+ * kernel has all that was written; the end of the machine may. So a file beside it, `unsynced`, names the start of the machine
+ * in which it was opened (boot_id of Linux), from before the first write until it is synced:
+ *   unsynced                  what it means                          when it is opened
+ *   not there                 it was closed                          it is gone on with
+ *   this start                the engine ended by a kill, maybe      it is gone on with
+ *   another start             the machine ended meanwhile            it is emptied, and restored
+ *
  * Sizes are in bytes. Failures have a text that names the folder: TIDE_ECONFIG another pipeline's store or in use,
  * TIDE_EDATA damaged, TIDE_ETEMPORARY the disk is full or fails. */
 #ifndef TIDE_STORE_STORE_H
@@ -69,7 +77,7 @@ struct tide_store_position {
  * which is gone when it is closed or the process ends. `map`: address space to begin with, 0 = plenty; it grows. */
 struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map);
 /** The same of a store that is a copy of a changelog: a damaged one is set aside, as data.mdb.damaged, and an empty one is
- * opened. */
+ * opened, as it is where the machine has ended before it was synced. */
 struct tide_store *tide_store_open_copy(const char *dir, const char *pipeline);
 void tide_store_close(struct tide_store *store); /* NULL is fine */
 
@@ -123,6 +131,17 @@ int tide_store_next_timer(struct tide_store *store, uint32_t state, int32_t part
 /** A transaction: begin, changes, commit. A call that fails has ended it. TIDE_BUSY: the map was full and has grown now,
  * the transaction has to begin again. */
 int tide_store_begin(struct tide_store *store);
+
+/** A change in the order of the store, in which changes take the least time and touch the fewest pages. */
+struct tide_store_order {
+    struct tide_store_key key;
+    uint32_t index;
+};
+/** By state, partition and key; those of one key by their index. */
+void tide_store_sort(struct tide_store_order *list, size_t count);
+/** Both are changes of one key. */
+bool tide_store_is_same(const struct tide_store_order *one, const struct tide_store_order *other);
+
 int tide_store_put(struct tide_store *store, const struct tide_store_key *key,
                    const struct tide_store_value *value);
 int tide_store_delete(struct tide_store *store, const struct tide_store_key *key);

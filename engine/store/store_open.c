@@ -53,7 +53,8 @@ static int lock_folder(struct tide_store *store)
 
 static int open_environment(struct tide_store *store, unsigned read_only)
 {
-    unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (store->temporary ? MDB_NOSYNC : 0) | read_only;
+    bool unsynced = store->temporary || store->copy;
+    unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (unsynced ? MDB_NOSYNC : 0) | read_only;
     MDB_txn *txn;
     int status = tide_store_check_pages(store);
     if (status < 0)
@@ -160,19 +161,40 @@ static int check_pipeline(struct tide_store *store, const char *pipeline, bool c
     return status < 0 ? status : TIDE_OK;
 }
 
-struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map)
+/* A copy that may be torn is not looked at: whose it was is not known either. */
+static int begin_copy(const struct tide_store *store)
+{
+    char path[4200];
+    if (!store->copy)
+        return TIDE_OK;
+    snprintf(path, sizeof(path), "%s/data.mdb", store->dir);
+    if (tide_store_is_of_other_boot(store->dir) && unlink(path) == 0)
+        tide_log(TIDE_LOG_WARN,
+                 "state_dir %s: the machine has ended before it was synced; all of its state is "
+                 "restored",
+                 store->dir);
+    return tide_store_mark_unsynced(store->dir);
+}
+
+static struct tide_store *open_store(const char *dir, const char *pipeline, size_t map, bool copy)
 {
     struct tide_store *store = tide_alloc(sizeof(*store));
     store->lock = -1;
     store->map = map ? map : FIRST_MAP;
-    if (make_folder(store, dir) < 0 || lock_folder(store) < 0 || open_environment(store, 0) < 0 ||
-        check_pipeline(store, pipeline, true) < 0) {
+    store->copy = copy && dir;
+    if (make_folder(store, dir) < 0 || lock_folder(store) < 0 || begin_copy(store) < 0 ||
+        open_environment(store, 0) < 0 || check_pipeline(store, pipeline, true) < 0) {
         tide_store_close(store);
         return NULL;
     }
     if (store->temporary)
         remove_files(store);
     return store;
+}
+
+struct tide_store *tide_store_open(const char *dir, const char *pipeline, size_t map)
+{
+    return open_store(dir, pipeline, map, false);
 }
 
 static int set_aside(const char *dir)
@@ -188,11 +210,11 @@ static int set_aside(const char *dir)
 
 struct tide_store *tide_store_open_copy(const char *dir, const char *pipeline)
 {
-    struct tide_store *store = tide_store_open(dir, pipeline, 0);
+    struct tide_store *store = open_store(dir, pipeline, 0, true);
     if (store || tide_failure() != TIDE_EDATA)
         return store;
     tide_log(TIDE_LOG_WARN, "%s; it is set aside as data.mdb.damaged", tide_error());
-    return set_aside(dir) < 0 ? NULL : tide_store_open(dir, pipeline, 0);
+    return set_aside(dir) < 0 ? NULL : open_store(dir, pipeline, 0, true);
 }
 
 /* Whoever reads keeps engines away meanwhile, and no other reader. */
@@ -211,6 +233,11 @@ static int lock_to_read(struct tide_store *store)
         return tide_fail(TIDE_ETEMPORARY,
                          "state_dir %s: an engine has it; stop that first, or ask it: GET "
                          "/state/NAME/KEY, where its metrics are served",
+                         store->dir);
+    if (tide_store_is_of_other_boot(store->dir))
+        return tide_fail(TIDE_ENOINPUT,
+                         "state_dir %s: the machine has ended before it was synced; the next run "
+                         "restores it",
                          store->dir);
     return TIDE_OK;
 }
@@ -255,8 +282,12 @@ void tide_store_close(struct tide_store *store)
     tide_store_rollback(store);
     if (store->reader)
         mdb_txn_abort(store->reader);
-    if (store->env)
+    if (store->env) {
+        bool synced = store->copy && mdb_env_sync(store->env, 1) == 0;
         mdb_env_close(store->env);
+        if (synced)
+            tide_store_mark_synced(store->dir);
+    }
     if (store->temporary && store->dir)
         remove_files(store);
     if (store->lock >= 0)

@@ -147,6 +147,19 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     return engine.start(definition(all, SLOW, dir), { env = env, program = env and faults.folder .. "/tidemill" })
   end
 
+  it("restores all of it when the machine has ended while it was not synced", function()
+    fill(1, 3000)
+    local run = member(nil, nil, { TIDE_FAULTS = "store.committed=4:kill9" })
+    assert.equal(137, run.process:wait(20), run:stderr())
+    local file = assert(io.open(folder .. "/unsynced", "r+"))
+    file:write("another")
+    file:close()
+    local again = engine.run(definition { source = { instance = "one" } })
+    assert.is_true(again:says("the machine has ended before it was synced; all of its state is restored"))
+    judge(3000)
+    assert.is_nil(io.open(folder .. "/unsynced"))
+  end)
+
   local function finish(run)
     inputs.wait_committed(t.group, t.input)
     run:drain()
@@ -158,7 +171,7 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     it(name .. " counts exactly through kill -9 of the engine, at each moment of a commit", function()
       fill(1, 20000)
       local hits = { "changelog.sent=300:kill9", "store.begin=4:kill9", "store.commit=4:kill9",
-        "store.committed=4:kill9", "changelog.sent=1:kill9" }
+        "store.committed=4:kill9", "changelog.sent=1:kill9", "changelog.portion=1:bug,store.commit=700:kill9" }
       for _, fault in ipairs(hits) do
         local run = member(mode(), nil, { TIDE_FAULTS = fault })
         assert.equal(137, run.process:wait(20), fault .. run:stderr())
@@ -173,7 +186,9 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
         local dir = folder .. "-" .. round
         local run = member(mode(), nil, { TIDE_FAULTS = "changelog.sent=700:kill9" }, dir)
         assert.equal(137, run.process:wait(20), run:stderr())
-        run = member(mode(), nil, { TIDE_FAULTS = "restore.portion=1:kill9" }, folder .. "-again" .. round)
+        local hit = ({ "restore.portion=1:kill9", "changelog.portion=1:bug,store.commit=5:kill9",
+          "changelog.portion=1:bug,store.commit=90:kill9" })[round]
+        run = member(mode(), nil, { TIDE_FAULTS = hit }, folder .. "-again" .. round)
         assert.equal(137, run.process:wait(20), run:stderr())
       end
       finish(member(mode(), nil, nil, folder .. "-again3"))

@@ -162,6 +162,75 @@ describe("the store", function()
     assert.same({ [2] = "2" }, { get "a", get("a", -1) })
   end)
 
+  it("knows whether a copy may be torn: the machine has ended since it was opened, and it was not closed", function()
+    C.tide_store_close(store)
+    local function open_copy()
+      store = C.tide_store_open_copy(folder, "p")
+      assert(store ~= nil, library.error())
+    end
+    local function mark(text)
+      local file = io.open(folder .. "/unsynced", text and "w" or "r")
+      if file and text then file:write(text) end
+      if file then file:close() end
+      return file ~= nil
+    end
+    open_copy()
+    C.tide_store_begin(store)
+    put("a", "1")
+    assert.equal(0, C.tide_store_commit(store))
+    assert.is_true(mark())
+    C.tide_store_close(store)
+    assert.is_false(mark())
+    open_copy()
+    assert.equal("1", get "a")
+    for _, text in ipairs { "another start\n", "" } do
+      C.tide_store_begin(store)
+      put("a", "1")
+      C.tide_store_commit(store)
+      C.tide_store_close(store)
+      mark(text)
+      local status = ffi.new "int[1]"
+      assert.is_true(C.tide_store_look(folder, "p", status) == nil)
+      assert.equal(C.TIDE_ENOINPUT, status[0])
+      open_copy()
+      assert.is_nil(get "a")
+    end
+    C.tide_store_close(store)
+    mark(io.open("/proc/sys/kernel/random/boot_id"):read "*a") -- as after kill -9
+    open_copy()
+  end)
+
+  it("sorts changes in the order in which it goes through them, those of one key by their numbers", function()
+    require("spec.support.seed").draw()
+    local list = ffi.new("struct tide_store_order[?]", 400)
+    for i = 0, 399 do
+      local bytes = {}
+      for j = 1, math.random(0, 3) do bytes[j] = string.char(math.random(0, 1) * 255, math.random(97, 98)) end
+      list[i].key, list[i].index = key(table.concat(bytes), math.random(-1, 2), math.random(2)), i
+    end
+    C.tide_store_sort(list, 400)
+    C.tide_store_begin(store)
+    for i = 0, 399 do
+      local new = ffi.new("struct tide_store_value", { list[i].index + 1, C.TIDE_STATE_STRING, 0, "" })
+      assert.equal(0, C.tide_store_put(store, list[i].key, new))
+    end
+    assert.equal(0, C.tide_store_commit(store))
+    local value, at = ffi.new "struct tide_store_value", 0
+    for state = 1, 2 do
+      local walk = ffi.new("struct tide_store_walk", { state = state })
+      while C.tide_store_next(store, walk, value) == 1 do
+        while at + 1 < 400 and C.tide_store_is_same(list[at], list[at + 1]) do
+          assert.is_true(list[at].index < list[at + 1].index)
+          at = at + 1
+        end
+        assert.equal(list[at].index + 1, tonumber(value.expires_ms))
+        assert.equal(ffi.string(list[at].key.bytes, list[at].key.length), ffi.string(walk.key.bytes, walk.key.length))
+        at = at + 1
+      end
+    end
+    assert.equal(400, at)
+  end)
+
   it("keeps nothing of a transaction that was not committed", function()
     C.tide_store_begin(store)
     put("a", "1")
