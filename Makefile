@@ -225,7 +225,7 @@ fuzz-corpus: all ## scripts/fuzz/corpus anew, from real data and from what was f
 torture: ## faults on real engines and a real Kafka, then the comparison; TORTURE_PART, _MODE, _SEED: scripts/torture/main.lua
 	$(Q)scripts/dev/install.sh build run kafka && $(MAKE) -s all tools && scripts/torture/run.sh
 
-bench: ## all benchmarks, into docs/bench.md (about 90 minutes); PARTS="compare limits latency scaling micro in-process"; scripts/bench/run.sh
+bench: ## all benchmarks, into docs/bench.md (about 110 minutes); PARTS="compare limits latency state keys scaling micro in-process"; scripts/bench/run.sh
 	$(Q)scripts/dev/install.sh build run bench && $(MAKE) -s all tools && scripts/bench/run.sh $(PARTS)
 
 bench-quick: ## for daily use, under 3 minutes: the bare loop and tidemill on a real Kafka, and single costs against their record

@@ -19,11 +19,12 @@ function inputs.count(topic)
   return total
 end
 
---- Makes a topic with `count` events: { topic, count, debugs }.
-function inputs.fill(count)
+--- Makes a topic with `count` events, with `keys` of so many keys: { topic, count, debugs }.
+function inputs.fill(count, keys)
   figures.say("writing %d events", count)
   local topic = kafka.topic(inputs.PARTITIONS)
-  local command = (EVENTS .. " | build/kafka_tool %s fill %s"):format(count, kafka.bootstrap(), topic)
+  local command = (EVENTS .. " %s | build/kafka_tool %s fill %s %s"):format(count, keys and "1 " .. keys or "",
+    kafka.bootstrap(), topic, keys and "keys" or "")
   local code, _, words = process.run({ "sh", "-c", command }, { timeout = LIMIT_S })
   local total = inputs.count(topic)
   if code ~= 0 or total ~= count then error(("%d of %d events arrived: %s"):format(total, count, words)) end

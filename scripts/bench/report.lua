@@ -7,6 +7,7 @@ local figures = require "scripts.bench.figures"
 local limits_report = require "scripts.bench.limits_report"
 local plot = require "scripts.bench.plot"
 local scaling_report = require "scripts.bench.scaling_report"
+local state_report = require "scripts.bench.state_report"
 
 local DOCUMENT, PICTURE, MIB = "docs/bench.md", "docs/bench.svg", 2 ^ 20
 local grouped = figures.grouped
@@ -191,6 +192,14 @@ function sections.limits(limits)
   return ("## What limits\n\n%s\n\n%s"):format(host_text(limits.machine), limits_report(limits))
 end
 
+function sections.state(state)
+  return ("## State: count per key\n\n%s\n\n%s"):format(host_text(state.machine), state_report.state(state))
+end
+
+function sections.keys(keys)
+  return ("## State: ten million keys\n\n%s\n\n%s"):format(host_text(keys.machine), state_report.keys(keys))
+end
+
 local MICRO = [[
 ## Single costs
 
@@ -227,7 +236,8 @@ local function section_of(document, title)
 end
 
 local PARTS = { { "compare", "Throughput" }, { "limits", "What limits" }, { "latency", "Latency" },
-  { "scaling", "Scaling" }, { "micro", "Single costs" } }
+  { "state", "State: count per key" }, { "keys", "State: ten million keys" }, { "scaling", "Scaling" },
+  { "micro", "Single costs" } }
 local file = io.open(DOCUMENT)
 local document = file and file:read "*a" or ""
 if file then file:close() end

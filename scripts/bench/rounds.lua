@@ -46,14 +46,16 @@ local function watch(contender, run, job, meter)
   return before
 end
 
-local function check_counts(contender, job, result, produced)
+local function check_counts(contender, job, result)
+  local produced = contender.markers and result.produced or inputs.count(job.out)
   if result.read == job.read and produced == job.kept then return end
   error(("%s: read %s of %d, produced %d of %d"):format(contender.name, result.read, job.read, produced, job.kept))
 end
 
 local function new_job(contender, input)
   local job = { brokers = kafka.bootstrap(), topic = input.topic, out = kafka.topic(inputs.PARTITIONS),
-    group = kafka.group(), read = input.count, kept = input.count - (contender.filters and input.debugs or 0) }
+    group = kafka.group(), read = contender.read or input.count }
+  job.kept = input.count - (contender.filters and input.debugs or 0)
   job.report = os.tmpname()
   os.remove(job.report)
   job.started = job.report .. ".started"
@@ -72,7 +74,7 @@ local function run_once(contender, input, setting, new_meter)
     error(("%s: code %s\n%s"):format(contender.name, code or "none, stopped", run:stderr():sub(-2000)))
   end
   local result = take_result(run, job)
-  check_counts(contender, job, result, contender.markers and result.produced or inputs.count(job.out))
+  if not contender.counts then check_counts(contender, job, result) end
   return result, job, meter, before
 end
 
@@ -80,7 +82,8 @@ end
 --- output. Raises when it fails, or when its output is not complete.
 function rounds.measure(contender, input, setting, sampled)
   local result, job, meter, before = run_once(contender, input, setting, tree.meter)
-  local sample = sampled and inputs.sample(job.out)
+  local sample = sampled and not contender.counts and inputs.sample(job.out)
+  if contender.counts then contender.counts(job, result, sampled) end
   kafka.delete_topic(job.out)
   local cpu, memory = meter:totals()
   local cpu_us = (cpu - (before or 0)) / result.read * 1e6

@@ -5,6 +5,8 @@
 #   compare      the contenders of scripts/bench/contenders.lua in turn on a real Kafka (about 45 minutes)
 #   limits       scripts/bench/limits.lua: what the figures are made of, on a real Kafka (about 10 minutes)
 #   latency      scripts/bench/latency.lua, on a real Kafka (about 17 minutes)
+#   state        scripts/bench/state.lua: count per key against Kafka Streams, on a real Kafka (about 8 minutes)
+#   keys         scripts/bench/keys.lua: a state of ten million keys, on a real Kafka (about 8 minutes)
 #   scaling      scripts/bench/scaling.lua, of which one part is on a real Kafka (about 15 minutes)
 #   micro        scripts/bench/micro.lua: single costs in ns against the last record (2 minutes)
 #   in-process   what has a table of its own: in_process, json, respawn, order, auto, observed (some minutes)
@@ -16,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 kafka_dir=$PWD/build/bench-kafka
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(compare limits latency scaling micro)
+[ ${#parts[@]} -gt 0 ] || parts=(compare limits latency state keys scaling micro)
 [ -z "${BENCH_ONLY:-}" ] || [ $# -gt 0 ] || parts=(compare)
 
 stop_kafka() {
@@ -45,6 +47,8 @@ run_part() {
     compare) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/run.lua ;;
     limits) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/limits.lua ;;
     latency) with_kafka -- luajit scripts/bench/latency.lua ;;
+    state) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/state.lua ;;
+    keys) with_kafka group.initial.rebalance.delay.ms=500 -- luajit scripts/bench/keys.lua ;;
     scaling) with_kafka log.index.size.max.bytes=65536 -- luajit scripts/bench/scaling.lua ;;
     micro) luajit scripts/bench/micro.lua ;;
     in-process)
@@ -55,7 +59,7 @@ run_part() {
       BENCH_QUICK=1 luajit scripts/bench/auto.lua
       luajit scripts/bench/observed.lua
       ;;
-    *) echo "bench: no part $1; there are compare, limits, latency, scaling, micro, in-process" >&2 && exit 64 ;;
+    *) echo "bench: no part $1; there are compare, limits, latency, state, keys, scaling, micro, in-process" >&2 && exit 64 ;;
   esac
 }
 

@@ -107,19 +107,31 @@ int produce(char **arguments)
     return failed_deliveries ? 69 : 0;
 }
 
+/* What is before the first tab is the key. */
+static size_t key_length(const char *line, size_t length)
+{
+    const char *tab = memchr(line, '\t', length);
+    if (!tab)
+        die(64, "no key: %.*s", (int)length, line);
+    return (size_t)(tab - line);
+}
+
 int fill(char **arguments)
 {
     char *line = NULL;
     size_t room = 0;
     ssize_t length;
+    bool keyed = arguments[1] && strcmp(arguments[1], "keys") == 0;
     rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, "enable.idempotence", "true", "linger.ms",
                                     "20", NULL);
     int32_t partitions = partitions_of(client, arguments[0])->cnt, partition = 0;
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, arguments[0], NULL);
     while ((length = getline(&line, &room, stdin)) > 0) {
         length -= line[length - 1] == '\n';
-        while (rd_kafka_produce(topic, partition, RD_KAFKA_MSG_F_COPY, line, (size_t)length, NULL,
-                                0, NULL)) {
+        size_t key = keyed ? key_length(line, (size_t)length) : 0, value = keyed ? key + 1 : 0;
+        while (rd_kafka_produce(topic, keyed ? RD_KAFKA_PARTITION_UA : partition,
+                                RD_KAFKA_MSG_F_COPY, line + value, (size_t)length - value,
+                                keyed ? line : NULL, key, NULL)) {
             if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
                 check(rd_kafka_last_error(), arguments[0]);
             rd_kafka_poll(client, 100);

@@ -9,7 +9,8 @@
  *   add-partitions NAME TOTAL
  *   delete-topic NAME
  *   produce TOPIC [commit|abort|open]     records from stdin; in a transaction when told its end
- *   fill TOPIC                            lines from stdin, values without keys, partitions in turn
+ *   fill TOPIC [keys]                     lines from stdin, values without keys, partitions in turn; or
+ *                                         key, tab, value, and the partition by the key
  *   consume TOPIC [COUNT SECONDS]         records to stdout: what is committed up to the present
  *                                         ends, and on until there are COUNT or SECONDS are over
  *   sample TOPIC COUNT                    the first COUNT records of each partition to stdout
