@@ -77,8 +77,7 @@ static bool takes_work(const struct tide_pool *pool, const struct tide_worker_sl
     return slot->state == TIDE_WORKER_READY && !slot->reserved && slot->given_count < pool->depth;
 }
 
-/* NULL: none now. As long as another worker is about to be ready, no work is put behind what runs: it would wait there
- * while the new worker has nothing to do. */
+/* NULL: none now. As long as another worker is about to be ready, no work is put behind what runs. */
 static struct tide_worker_slot *least_busy(struct tide_pool *pool)
 {
     struct tide_worker_slot *best = NULL;
@@ -182,9 +181,20 @@ static bool give_to(struct tide_worker_slot *slot, struct tide_pool *pool, struc
     return true;
 }
 
+/* A work may have got another slot than the one that it had reserved, which would take nothing else then. */
+static void end_reservations(struct tide_pool *pool)
+{
+    const struct tide_work *work = TAILQ_FIRST(&pool->work.waiting);
+    while (work && !work->fresh)
+        work = TAILQ_NEXT(work, next);
+    for (uint32_t i = 0; !work && i < pool->slot_count; i++)
+        pool->slots[i].reserved = false;
+}
+
 void tide_pool_give(struct tide_pool *pool)
 {
     struct tide_work *next;
+    end_reservations(pool);
     for (struct tide_work *work = TAILQ_FIRST(&pool->work.waiting); work; work = next) {
         next = TAILQ_NEXT(work, next);
         struct tide_worker_slot *slot = slot_for(pool, work);

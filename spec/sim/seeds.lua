@@ -14,5 +14,6 @@ return {
   { 5699, "a record that was begun between the timeout of its worker and the kill was attributed the timeout" },
   { 4, "exactly_once: the barrier waited for ever for messages that were queued after others which it held back" },
   { 299, "exactly_once: a result of several messages was sent although the partition of one was revoked" },
+  { 103409, "a worker stayed reserved for a message that another one had run, and its lane waited for ever" },
   { 954, "exactly_once: a partition revoked right after an abort was committed, without the aborted messages" },
 }
