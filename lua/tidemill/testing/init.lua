@@ -155,7 +155,7 @@ function Test:is_quiet()
   return totals.in_flight == 0 or metrics.steps_gauge(self.engine, self.plan, C.TIDE_M_BATCHES_IN_PROGRESS) == 0
 end
 
--- What a turn has received from a worker that has died meanwhile may be forwarded by the next one only, so two are quiet.
+-- What a turn has received from a worker that died then is forwarded by the next one, so two turns have to be quiet.
 local function settle(self)
   local until_s, quiet = os.time() + LIMIT, 0
   repeat
