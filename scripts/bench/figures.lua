@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local machine = require "scripts.bench.machine"
 local median = require "scripts.bench.median"
+local process = require "spec.support.process"
 
 local figures = {}
 
@@ -18,6 +19,20 @@ end
 
 function figures.say(...)
   io.stderr:write("bench: ", string.format(...), "\n")
+end
+
+--- Runs a benchmark and ends its processes, calls `clean` if there is one, and tells how long `title` took, if it has
+--- one. An error is told, and ends the program with 70.
+function figures.run(main, title, clean)
+  local began = os.time()
+  local ok, reason = xpcall(main, debug.traceback)
+  process.stop_all()
+  if clean then clean() end
+  if not ok then
+    figures.say("%s", reason)
+    os.exit(70)
+  end
+  if title then figures.say("%s took %.1f minutes", title, (os.time() - began) / 60) end
 end
 
 --- Those of a list that BENCH_ONLY names, all without it. Each has a `name`; unknown names end the program with 64.

@@ -181,12 +181,6 @@ local function main()
   figures.save("keys", results)
 end
 
-local began = os.time()
-local ok, reason = xpcall(main, debug.traceback)
-process.stop_all()
-if job then os.execute(("rm -rf '%s'"):format(job.state)) end
-if not ok then
-  say("%s", reason)
-  os.exit(70)
-end
-say("keys took %.1f minutes", (os.time() - began) / 60)
+figures.run(main, "keys", function()
+  if job then os.execute(("rm -rf '%s'"):format(job.state)) end
+end)

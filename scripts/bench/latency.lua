@@ -135,9 +135,4 @@ local function main()
   figures.save("latency", { rounds = round_count, seconds = SECONDS, linger_ms = LINGER_MS, results = all })
 end
 
-local ok, reason = xpcall(main, debug.traceback)
-process.stop_all()
-if not ok then
-  figures.say("%s", reason)
-  os.exit(70)
-end
+figures.run(main)

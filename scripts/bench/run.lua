@@ -137,11 +137,4 @@ local function main()
     results = results, absent = absent })
 end
 
-local began = os.time()
-local ok, reason = xpcall(main, debug.traceback)
-process.stop_all()
-if not ok then
-  say("%s", reason)
-  os.exit(70)
-end
-say("the comparison took %.1f minutes", (os.time() - began) / 60)
+figures.run(main, "the comparison")

@@ -235,9 +235,4 @@ local function main()
   figures.say("scaling took %.1f minutes", (os.time() - began) / 60)
 end
 
-local ok, reason = xpcall(main, debug.traceback)
-process.stop_all()
-if not ok then
-  figures.say("%s", reason)
-  os.exit(70)
-end
+figures.run(main)

@@ -53,11 +53,4 @@ local function main()
   if failed then error(failed, 0) end
 end
 
-local began = os.time()
-local ok, reason = xpcall(main, debug.traceback)
-process.stop_all()
-if not ok then
-  say("%s", reason)
-  os.exit(70)
-end
-say("state took %.1f minutes", (os.time() - began) / 60)
+figures.run(main, "state")

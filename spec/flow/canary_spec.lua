@@ -19,27 +19,15 @@ return tide.pipeline "x" {
 ]]
 local ONE = 'return function(m) m.value = "one " .. m.value return m end'
 
-local run, folder, sent
-
-local function write(name, text)
-  local file = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function read(name)
-  local file = io.open(folder .. "/" .. name, "rb")
-  local text = file and file:read "*a" or ""
-  if file then file:close() end
-  return text
-end
+local write, read = piped_run.write, piped_run.read
+local run, sent
 
 local function until_said(text) return piped_run.until_said(run, text) end
 
 local function start(pipeline, transform, files)
   files, sent = files or {}, 0
   files["t.lua"] = transform or ONE
-  run, folder = piped_run.start(pipeline or PIPELINE,
+  run = piped_run.start(pipeline or PIPELINE,
     "--report FOLDER/report.json --dead-letters FOLDER/letters --metrics-addr 0", files)
   until_said "partitions assigned"
 end

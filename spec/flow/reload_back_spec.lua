@@ -20,20 +20,8 @@ return tide.pipeline "x" {
 local GOOD = 'return function(m) m.value = "one " .. m.value return m end'
 local BAD = 'return function(m) error "two is bad" end'
 
+local write, read = piped_run.write, piped_run.read
 local run, folder, sent
-
-local function write(name, text)
-  local file = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function read(name)
-  local file = io.open(folder .. "/" .. name, "rb")
-  local text = file and file:read "*a" or ""
-  if file then file:close() end
-  return text
-end
 
 local function start(pipeline, transform, files)
   files, sent = files or {}, 0

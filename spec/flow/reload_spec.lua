@@ -18,20 +18,10 @@ return tide.pipeline "x" {
   tide.file_sink { path = "-" } }
 ]]
 
+local write = piped_run.write
 local run, folder
 
-local function write(name, text)
-  local file = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function output()
-  local file = io.open(folder .. "/out", "rb")
-  local text = file and file:read "*a" or ""
-  if file then file:close() end
-  return text
-end
+local function output() return piped_run.read "out" end
 
 -- A transform that puts a word before each value; what it begins with may be given.
 local function prefix(word, before)

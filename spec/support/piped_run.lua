@@ -29,6 +29,21 @@ function piped_run.until_said(run, pattern)
   return wait.until_true(function() return run:stderr():match(pattern) end, function() return run:stderr() end)
 end
 
+--- Writes a file beside the pipeline file.
+function piped_run.write(name, text)
+  local file = assert(io.open(folder .. "/" .. name, "wb"))
+  file:write(text)
+  file:close()
+end
+
+--- What a file beside the pipeline file has now; "" if there is none.
+function piped_run.read(name)
+  local file = io.open(folder .. "/" .. name, "rb")
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  return text
+end
+
 function piped_run.feed(text)
   pipe:write(text)
   pipe:flush()
