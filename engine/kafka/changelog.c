@@ -3,17 +3,15 @@
  * source's. All partitions go to one queue, of which many records are taken at once. Start reading at
  * tide_changelog_poll. */
 #include <librdkafka/rdkafka.h>
-#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/grow.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "kafka/blocking.h"
 #include "kafka/changelog_inside.h"
 #include "shm/layout.h"
 
-enum { MANY = 16, WAKE_TIMEOUT_MS = 1000 };
+enum { MANY = 16 };
 static const int64_t OPEN_US =
     5000000; /* an open transaction that is waited for so long is logged */
 static const int64_t WAKE_US = 10000;
@@ -216,45 +214,22 @@ static void drop_events(struct tide_kafka_changelog *changelog)
 
 /* ---- the fetcher ---- */
 
-struct wake {
-    struct tide_blocking_job job;
-    struct tide_kafka_changelog *changelog;
-    const char *topic;
-    int32_t partition;
-};
-
-static void run_wake(struct tide_blocking_job *job)
-{
-    const struct wake *wake = (struct wake *)job;
-    int64_t low, high;
-    rd_kafka_query_watermark_offsets(wake->changelog->client, wake->topic, wake->partition, &low,
-                                     &high, WAKE_TIMEOUT_MS);
-}
-
-static void woken(struct tide_blocking_job *job)
-{
-    ((struct wake *)job)->changelog->waking = false;
-    free(job);
-}
-
-/* Where it has stopped since the queue was full (source/wake.c has the reason). */
+/* Where it has stopped since the queue was full: the leaders of some partitions that are read, in turn. */
 static void wake_fetcher(struct tide_kafka_changelog *changelog)
 {
-    int64_t now_us = tide_clock_us();
-    uint32_t i = 0;
-    while (i < changelog->part_count && changelog->parts[i].state != TIDE_CHANGELOG_READING)
-        i++;
-    if (i == changelog->part_count || changelog->waking || now_us - changelog->woken_us < WAKE_US)
+    struct tide_fetch_again_of chosen = {.count = 0};
+    if (!tide_fetch_again_may_ask(&changelog->again, WAKE_US))
         return;
-    struct wake *wake = tide_alloc(sizeof(*wake));
-    *wake = (struct wake){{.run = run_wake, .done = woken},
-                          changelog,
-                          changelog->topics[changelog->parts[i].topic],
-                          changelog->parts[i].partition};
-    changelog->woken_us = now_us;
-    changelog->waking = tide_blocking_submit(changelog->blocking, &wake->job) == TIDE_OK;
-    if (!changelog->waking)
-        free(wake);
+    for (uint32_t i = 0; i < changelog->part_count && chosen.count < TIDE_FETCH_AGAIN_MOST; i++) {
+        const struct tide_changelog_part *part =
+            &changelog->parts[changelog->again.next++ % changelog->part_count];
+        if (part->state != TIDE_CHANGELOG_READING)
+            continue;
+        chosen.topics[chosen.count] = changelog->topics[part->topic];
+        chosen.numbers[chosen.count++] = part->partition;
+    }
+    if (chosen.count > 0)
+        tide_fetch_again_ask(&changelog->again, changelog->blocking, changelog->client, &chosen);
 }
 
 ssize_t tide_changelog_poll(struct tide_changelog *base, struct tide_message *records, size_t max)

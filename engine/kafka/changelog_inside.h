@@ -13,6 +13,7 @@
 #include "kafka/changelog.h"
 #include "kafka/changelog_topics.h"
 #include "kafka/client.h"
+#include "kafka/fetch_again.h"
 
 struct rd_kafka_s;
 struct rd_kafka_queue_s;
@@ -55,8 +56,7 @@ struct tide_kafka_changelog {
     struct rd_kafka_topic_s **handles;
     struct tide_changelog_part *parts;
     uint32_t part_count;
-    int64_t woken_us; /* when the fetcher was woken the last time ... */
-    bool waking;      /* ... and whether that is under way */
+    struct tide_fetch_again again;
     struct rd_kafka_message_s *borrowed[TIDE_CHANGELOG_MOST];
     size_t borrowed_count;
 };

@@ -5,6 +5,7 @@ local base64 = require "tidemill.lib.base64"
 local files = require "spec.house.files"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local support = require "spec.support.dlq"
 
 local PROGRAM = require("spec.support.program").path
 
@@ -23,16 +24,7 @@ return tide.pipeline "x" {
 
 local letters, pipeline
 
--- exit code, stdout, stderr
-local function dlq(...)
-  return process.run { PROGRAM, "dlq", ... }
-end
-
-local function lines_of(text)
-  local lines = {}
-  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
-  return lines
-end
+local dlq, lines_of = support.run, support.lines
 
 -- The first cells: which letters.
 local function places(...)

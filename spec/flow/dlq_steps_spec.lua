@@ -4,19 +4,11 @@ local cjson = require "cjson"
 local base64 = require "tidemill.lib.base64"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local support = require "spec.support.dlq"
 
 local PROGRAM = require("spec.support.program").path
 
--- exit code, stdout, stderr
-local function dlq(...)
-  return process.run { PROGRAM, "dlq", ... }
-end
-
-local function lines_of(text)
-  local lines = {}
-  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
-  return lines
-end
+local dlq, lines_of = support.run, support.lines
 
 describe("dead letters of a later step", function()
   local letters

@@ -1,16 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- Random programs of tide.keyed against a plain model of it: what each function reads and writes of its states, in a
 -- chain with steps before and behind it, whatever becomes of its message and its worker.
-local ffi = require "ffi"
 local flow = require "spec.support.flow"
 local json = require "tidemill.run.json"
 local seed = require "spec.support.seed"
+local support = require "spec.support.shared"
 local tide = require "tidemill"
 
-pcall(ffi.cdef, [[int getpid(void); int kill(int pid, int signal);
-  void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);]])
--- How many workers have killed themselves; they share it.
-local kills = ffi.cast("volatile int32_t *", ffi.C.mmap(nil, 4096, 3, 0x21, -1, 0))
+local kills = support.integers(1) -- how many workers have killed themselves
 
 local NAMES = { "a", "b", "c" }
 -- Odd ones: empty, bytes that are no text, a NUL, what looks like a number, the longest.
@@ -73,7 +70,7 @@ local function process(m, states)
   if ending == "bad" then return 5 end
   if ending == "kill" and kills[0] % 3 < 2 then
     kills[0] = kills[0] + 1
-    ffi.C.kill(ffi.C.getpid(), 9)
+    support.kill()
   end
   kills[0] = kills[0] + 1
   if ending == "kill" then return text end

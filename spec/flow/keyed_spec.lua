@@ -6,13 +6,11 @@ local C = require('tidemill.run.ffi').C
 local flow = require 'spec.support.flow'
 local pipeline_file = require 'spec.support.pipeline_file'
 local process = require 'spec.support.process'
+local support = require 'spec.support.shared'
 local tide = require 'tidemill'
 
-pcall(ffi.cdef, 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);')
-pcall(ffi.cdef, 'int getpid(void); int kill(int pid, int signal);')
-local SIGKILL = 9
--- What workers and the spec share: a switch, and how often each message was run.
-local shared = ffi.cast('volatile int32_t *', ffi.C.mmap(nil, 65536, 3, 0x21, -1, 0))
+-- A switch, and how often each message was run.
+local shared, clear = support.integers(16384)
 local DOWN = 0
 
 local function count(m, state)
@@ -23,7 +21,7 @@ end
 
 describe('tide.keyed', function()
   local fixture = flow.fixture()
-  before_each(function() ffi.fill(ffi.cast('void *', shared), 65536) end)
+  before_each(clear)
   after_each(function()
     process.stop_all()
     pipeline_file.remove_all()
@@ -222,7 +220,7 @@ describe('tide.keyed', function()
       local number = tonumber(m.value)
       shared[number] = shared[number] + 1
       state.value = (state.value or 0) + 1
-      if number % 211 == 0 and shared[number] == 1 then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
+      if number % 211 == 0 and shared[number] == 1 then support.kill() end
       return m.value .. ' ' .. state.value
     end, { pools = { 3 }, partitions = 2 })
     for i = 1, 6000 do run:push { key = 'k' .. i % 60, value = tostring(i), partition = i % 2 } end
@@ -230,7 +228,7 @@ describe('tide.keyed', function()
     for i = 1, 8 do
       run:turn_until(function() return run.engine:totals().produced >= i * 600 end)
       local pid = run.engine:worker_pid(0, i % 3)
-      if pid then ffi.C.kill(pid, SIGKILL) end
+      if pid then support.kill(pid) end
     end
     assert.equal('done', run:finish().kind)
     assert_counts(run, 60, 100)

@@ -1,14 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- tide.retry: a message is tried again, its partition waits and keeps its order, the others go on.
-local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local flow = require 'spec.support.flow'
+local support = require 'spec.support.shared'
 local tide = require 'tidemill'
 
--- What workers and the spec share: counts of how often a value was run, and a switch.
-pcall(ffi.cdef, 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);')
-local PROT_READ_WRITE, MAP_SHARED_ANONYMOUS = 3, 0x21
-local shared = ffi.cast('volatile int32_t *', ffi.C.mmap(nil, 4096, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0))
+-- Counts of how often a value was run, and a switch.
+local shared, clear = support.integers(1024)
 local DOWN = 1000 -- of `shared`: whether the lookup is down; below: runs of each number
 
 local function number_of(m) return tonumber(m.value:match '%d+') end
@@ -43,7 +41,7 @@ describe('tide.retry', function()
     return run
   end
 
-  before_each(function() ffi.fill(ffi.cast('void *', shared), 4096) end)
+  before_each(clear)
 
   local function produced(count)
     return function() return fixture.run.engine:totals().produced == count end
@@ -197,11 +195,10 @@ describe('tide.retry', function()
   end)
 
   it('tide.retry does not take the blame off a message that workers die of when it is tried again', function()
-    pcall(ffi.cdef, 'int kill(int pid, int signal); int getpid(void);')
     local run = begin { dlq = true, steps = { { function(m)
       if note(m) ~= 1 then return m end
       if shared[1] == 1 then return tide.retry 'first' end
-      ffi.C.kill(ffi.C.getpid(), 9)
+      support.kill()
     end } } }
     run:push_numbers(3)
     run:start()

@@ -5,11 +5,9 @@ local ffi = require "ffi"
 local C = require("tidemill.run.ffi").C
 local flow = require "spec.support.flow"
 local gate = require "spec.support.gate"
+local support = require "spec.support.shared"
 
-pcall(ffi.cdef, "void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);")
-local PROT_READ_WRITE, MAP_SHARED_ANONYMOUS = 3, 0x21
--- What workers and the spec share: the messages that are held, by their numbers.
-local held = ffi.cast("volatile int32_t *", ffi.C.mmap(nil, 4096, PROT_READ_WRITE, MAP_SHARED_ANONYMOUS, -1, 0))
+local held, release = support.integers(1024) -- the messages that are held, by their numbers
 local MOST = 1000
 
 local fixture = flow.fixture()
@@ -23,8 +21,8 @@ end
 describe("a slow message", function()
   local run
 
-  before_each(function() ffi.fill(ffi.cast("void *", held), 4096) end)
-  after_each(function() ffi.fill(ffi.cast("void *", held), 4096) end)
+  before_each(release)
+  after_each(release)
 
   local function begin(options, count)
     options.message_timeout = 1e6 -- the clock is moved faster than workers are

@@ -1,22 +1,19 @@
 -- SPDX-License-Identifier: MIT
 -- Event time in tide.keyed: watermarks, and timers that stand and fall with the state of their keys.
-local ffi = require 'ffi'
 local C = require('tidemill.run.ffi').C
 local flow = require 'spec.support.flow'
 local pipeline_file = require 'spec.support.pipeline_file'
 local process = require 'spec.support.process'
 local program = require 'spec.support.faults'
+local support = require 'spec.support.shared'
 local tide = require 'tidemill'
 
-pcall(ffi.cdef, 'void *mmap(void *at, size_t size, int protection, int flags, int fd, long offset);')
-pcall(ffi.cdef, 'int getpid(void); int kill(int pid, int signal);')
-local SIGKILL = 9
--- What workers and the spec share: how often each timer was run.
-local shared = ffi.cast('volatile int32_t *', ffi.C.mmap(nil, 65536, 3, 0x21, -1, 0))
+-- How often each timer was run.
+local shared, clear = support.integers(16384)
 
 describe('timers of tide.keyed', function()
   local fixture = flow.fixture()
-  before_each(function() ffi.fill(ffi.cast('void *', shared), 65536) end)
+  before_each(clear)
   after_each(function()
     process.stop_all()
     pipeline_file.remove_all()
@@ -241,7 +238,7 @@ describe('timers of tide.keyed', function()
     if m.timer then
       state.value = state.value + 1
       shared[tonumber(m.key)] = shared[tonumber(m.key)] + 1
-      if tonumber(m.key) % 97 == 0 and shared[tonumber(m.key)] == 2 then ffi.C.kill(ffi.C.getpid(), SIGKILL) end
+      if tonumber(m.key) % 97 == 0 and shared[tonumber(m.key)] == 2 then support.kill() end
     else
       state.value = 0
     end
@@ -263,7 +260,7 @@ describe('timers of tide.keyed', function()
     for i = 1, 8 do
       run:turn_until(function() return run.engine:totals().produced >= i * 900 end)
       local pid = run.engine:worker_pid(0, i % 3)
-      if pid then ffi.C.kill(pid, SIGKILL) end
+      if pid then support.kill(pid) end
     end
     assert.equal('done', run:finish().kind)
     local seen, count = {}, 0

@@ -6,6 +6,7 @@ local engine = require "spec.support.engine"
 local faults = require "spec.support.faults"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local kafka_state = require "spec.support.kafka_state"
 local wait = require "spec.support.wait"
 
 local PARTITIONS, KEYS = 3, 97
@@ -13,16 +14,8 @@ local PARTITIONS, KEYS = 3, 97
 kafka.describe("two topics in one state", { input = { PARTITIONS }, output = { 1 } }, function(t)
   local state, folder, other
 
-  before_each(function()
-    state = kafka.group():gsub("[^%w]", "_") -- unlike any other
-    other = kafka.topic(PARTITIONS)
-    folder = os.tmpname()
-    os.remove(folder)
-  end)
-
-  after_each(function()
-    os.execute("rm -rf " .. folder .. "*")
-  end)
+  kafka_state.each(function(name, path) state, folder = name, path end)
+  before_each(function() other = kafka.topic(PARTITIONS) end)
 
   -- Each output says of which message it is, and how many messages of its key and of each topic its state has by then.
   local FUNCTION = [[function(message, state)

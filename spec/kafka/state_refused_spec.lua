@@ -3,17 +3,12 @@
 local engine = require "spec.support.engine"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local kafka_state = require "spec.support.kafka_state"
 
 kafka.describe("state with a changelog, when", { input = { 3 }, output = { 1 } }, function(t)
   local state, folder
 
-  before_each(function()
-    state = kafka.group():gsub("[^%w]", "_") -- unlike any other
-    folder = os.tmpname()
-    os.remove(folder)
-  end)
-
-  after_each(function() os.execute("rm -rf " .. folder .. "*") end)
+  kafka_state.each(function(name, path) state, folder = name, path end)
 
   local function definition(more)
     local steps = [[tide.keyed { function(message, state)

@@ -6,6 +6,7 @@ local faults = require "spec.support.faults"
 local files = require "spec.house.files"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local kafka_state = require "spec.support.kafka_state"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
@@ -14,15 +15,7 @@ local PARTITIONS, KEYS = 3, 499
 kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 } }, function(t)
   local state, folder
 
-  before_each(function()
-    state = kafka.group():gsub("[^%w]", "_") -- unlike any other
-    folder = os.tmpname()
-    os.remove(folder)
-  end)
-
-  after_each(function()
-    os.execute("rm -rf " .. folder .. "*")
-  end)
+  kafka_state.each(function(name, path) state, folder = name, path end)
 
   local function changelog()
     return "spec." .. state .. ".changelog"
@@ -259,7 +252,7 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
 
   it("is refused with exit 78 where the topic is another than it must be", function()
     local function refused(partitions, config, words)
-      state = kafka.group():gsub("[^%w]", "_")
+      state = kafka_state.name()
       kafka.topic(partitions, config, changelog())
       local run = engine.run(definition(), { code = 78 })
       local text = ('topic "%s" %s'):format(changelog(), words)
@@ -277,7 +270,7 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
     refused(3, { ["cleanup.policy"] = "compact", ["max.message.bytes"] = "2000000",
       ["delete.retention.ms"] = "3600000" },
       "has delete.retention.ms=3600000, and a state_dir that is older would keep values that were deleted")
-    state = kafka.group():gsub("[^%w]", "_")
+    state = kafka_state.name()
     local function check()
       local code, _, err = engine.verb("check", definition(), { args = { "--connect" } })
       assert.equal(0, code, err)

@@ -6,21 +6,14 @@ local engine = require "spec.support.engine"
 local faults = require "spec.support.faults"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local kafka_state = require "spec.support.kafka_state"
 
 local PARTITIONS, KEYS, COUNT, SIZE_MS, EACH_MS, BEGIN_MS = 3, 50, 6000, 10000, 40, 1769860800000
 
 kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t)
   local state, folder
 
-  before_each(function()
-    state = kafka.group():gsub("[^%w]", "_") -- unlike any other
-    folder = os.tmpname()
-    os.remove(folder)
-  end)
-
-  after_each(function()
-    os.execute("rm -rf " .. folder .. "*")
-  end)
+  kafka_state.each(function(name, path) state, folder = name, path end)
 
   -- `fault`: where it dies. Its member is the same each time, so that the next one need not wait for it.
   local function start(delivery, dir, fault)

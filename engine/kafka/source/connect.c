@@ -46,7 +46,7 @@ static rd_kafka_conf_t *make_conf(const struct tide_kafka_source *source)
     const struct tide_property defaults[] = {
         {"client.id", "tidemill"},
         {"reconnect.backoff.max.ms", "2000"}, /* how long after a broker's return it is noticed */
-        /* librdkafka stops fetching while its queue is full: source/wake.c has it begin again in
+        /* librdkafka stops fetching while its queue is full: kafka/fetch_again.h has it begin again in
          * time. A small message takes more memory for what librdkafka notes of it than for its
          * bytes, so their number is limited too. One answer more comes on top of these limits. */
         {"queued.min.messages", "50000"},

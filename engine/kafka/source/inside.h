@@ -5,7 +5,7 @@
  *   partitions.c    the table of partitions
  *   events.c        the events that wait for the engine, and what it sees of the partitions
  *   commit.c        commits of offsets
- *   wake.c          makes librdkafka fetch again before its queue is empty
+ *   wake.c          says when librdkafka is to fetch again (kafka/fetch_again.h)
  *   fetch.c         messages, from librdkafka's queue to the engine
  *   ends.c          the ends of partitions: END, open transactions
  *   resolve.c       asks the brokers what the rule needs to know
@@ -34,6 +34,7 @@
 #include "base/text.h"
 #include "kafka/blocking.h"
 #include "kafka/client.h"
+#include "kafka/fetch_again.h"
 #include "kafka/kafka.h"
 #include "kafka/known_topics.h"
 #include "kafka/source/partitions.h"
@@ -142,10 +143,8 @@ struct tide_kafka_source {
     } commit;              /* commit.c */
 
     struct {
-        bool under_way;   /* in the blocking thread */
-        int64_t asked_us; /* when it was asked last */
-        uint32_t next;    /* the partition to begin with the next time */
-        int64_t most;     /* messages in librdkafka's queue, the most since then */
+        struct tide_fetch_again again;
+        int64_t most; /* messages in librdkafka's queue, the most since leaders were asked */
         /* so much in its queue makes librdkafka stop */
         int64_t max_messages;
         int64_t max_bytes;

@@ -1,62 +1,26 @@
 /* SPDX-License-Identifier: MIT
- * Makes librdkafka fetch again before its queue is empty. In 2.0.2, a broker's thread stops fetching while the queue
- * is full, and with no request under way it looks again only when its wait of a second is over: a reader that
- * empties the queue sooner would stand still for the rest of that second. Any request wakes the thread, and the one
- * for a partition's watermarks goes to the broker that leads it. So the queue need not hold what is read in a second
- * (hundreds of megabytes): it is asked when half of it is left. From 2.2.0 on the property fetch.queue.backoff.ms
- * does the same (source/connect.c), but this is needed as long as older versions are supported. Start reading at
- * tide_kafka_wake_fetcher. */
+ * Says when librdkafka is to fetch again (kafka/fetch_again.h has the reasons), which is when half of its queue is left, and which
+ * partitions' leaders are asked for that. Start reading at tide_kafka_wake_fetcher. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
-#include "base/status.h"
 #include "kafka/source/inside.h"
 
-enum { MAX_PARTITIONS = 4, TIMEOUT_MS = 1000 };
-static const int64_t MIN_INTERVAL_US = 2000;
+static const int64_t INTERVAL_US = 2000;
 
-struct wake {
-    struct tide_blocking_job job;
-    struct tide_kafka_source *source;
-    rd_kafka_t *client;
-    char *topics[MAX_PARTITIONS];
-    int32_t numbers[MAX_PARTITIONS];
-    uint32_t count;
-};
-
-/* In the blocking thread. The answers do not matter. */
-static void ask_watermarks(struct tide_blocking_job *job)
+/* Some of those that have more to fetch, in turn. */
+static void choose_partitions(struct tide_kafka_source *source, struct tide_fetch_again_of *chosen)
 {
-    struct wake *wake = (struct wake *)job;
-    int64_t low, high;
-    for (uint32_t i = 0; i < wake->count; i++)
-        rd_kafka_query_watermark_offsets(wake->client, wake->topics[i], wake->numbers[i], &low,
-                                         &high, TIMEOUT_MS);
-}
-
-static void asked(struct tide_blocking_job *job)
-{
-    struct wake *wake = (struct wake *)job;
-    wake->source->wake.under_way = false;
-    for (uint32_t i = 0; i < wake->count; i++)
-        free(wake->topics[i]);
-    free(wake);
-}
-
-/* Some of the partitions that have more to fetch, in turn: their leaders are the brokers whose threads may be
- * waiting. */
-static void choose_partitions(struct tide_kafka_source *source, struct wake *wake)
-{
-    for (uint32_t i = 0; i < source->partition_count && wake->count < MAX_PARTITIONS; i++) {
-        uint32_t index = source->wake.next++ % source->partition_count;
+    for (uint32_t i = 0; i < source->partition_count && chosen->count < TIDE_FETCH_AGAIN_MOST;
+         i++) {
+        uint32_t index = source->wake.again.next++ % source->partition_count;
         const struct tide_kafka_partition *partition = &source->partitions[index];
         int64_t high;
         if (partition->assignment != TIDE_KAFKA_OWNED || partition->paused ||
             !tide_kafka_partition_high(source, index, &high) || high <= partition->read.next)
             continue;
-        wake->topics[wake->count] = tide_copy(tide_kafka_partition_topic(source, index));
-        wake->numbers[wake->count++] = partition->number;
+        chosen->topics[chosen->count] = tide_kafka_partition_topic(source, index);
+        chosen->numbers[chosen->count++] = partition->number;
     }
 }
 
@@ -77,21 +41,12 @@ void tide_kafka_wake_begin(struct tide_kafka_source *source)
 
 static void ask_leaders(struct tide_kafka_source *source)
 {
-    int64_t now_us = tide_clock_us();
-    if (source->wake.under_way || now_us - source->wake.asked_us < MIN_INTERVAL_US)
+    struct tide_fetch_again_of chosen = {.count = 0};
+    if (!tide_fetch_again_may_ask(&source->wake.again, INTERVAL_US))
         return;
-    struct wake chosen = {
-        .job = {.run = ask_watermarks, .done = asked}, .source = source, .client = source->client};
-    source->wake.asked_us = now_us;
     source->wake.most = 0;
     choose_partitions(source, &chosen);
-    if (chosen.count == 0)
-        return;
-    struct wake *wake = tide_alloc(sizeof(*wake));
-    *wake = chosen;
-    source->wake.under_way = true;
-    if (tide_blocking_submit(source->blocking, &wake->job) < 0)
-        asked(&wake->job);
+    tide_fetch_again_ask(&source->wake.again, source->blocking, source->client, &chosen);
 }
 
 /* librdkafka may have stopped when the queue was longest, and has no reason to begin again before half of that is read. */

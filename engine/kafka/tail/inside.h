@@ -6,6 +6,7 @@
 
 #include "kafka/blocking.h"
 #include "kafka/client.h"
+#include "kafka/fetch_again.h"
 #include "kafka/tail.h"
 
 struct rd_kafka_s;
@@ -47,11 +48,9 @@ struct tide_tail {
     int64_t *ends;   /* TIDE_TAIL_STARTING: of each partition, by the blocking thread */
     bool looking;    /* for new partitions, in the blocking thread */
     int64_t looked_us;
-    bool waking; /* a wake is under way, in the blocking thread */
-    int64_t woken_us;
-    uint32_t next_woken; /* the partition to begin with the next time */
-    uint32_t taken;      /* messages since the queue was looked at */
-    bool heard;          /* something came from a broker since ... */
+    struct tide_fetch_again again; /* wake.c */
+    uint32_t taken;                /* messages since the queue was looked at */
+    bool heard;                    /* something came from a broker since ... */
     int64_t heard_us;
 };
 
