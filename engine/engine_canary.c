@@ -7,6 +7,7 @@
 #include "chain/canary.h"
 #include "chain/task.h"
 #include "engine_inside.h"
+#include "shm/counters.h"
 
 static struct tide_canary *canary_of(const struct tide_engine *engine, uint32_t step)
 {
@@ -32,6 +33,7 @@ void tide_engine_canary_begin(struct tide_engine *engine)
         if (canary_of(engine, i))
             tide_canary_begin(task_of(engine, i), &rules);
     }
+    tide_observe(engine->chain.counters, 0, TIDE_M_CANARY_SHARE, canary->share);
     engine->reload.canary_until_us = tide_clock_us() + plan->canary_us;
     tide_log(TIDE_LOG_INFO,
              "reload: canary: %g %% of the batches are run by the next revision as well%s",
@@ -40,10 +42,25 @@ void tide_engine_canary_begin(struct tide_engine *engine)
 
 void tide_engine_canary_end(struct tide_engine *engine)
 {
+    tide_observe(engine->chain.counters, 0, TIDE_M_CANARY_SHARE, 0);
     for (uint32_t i = 0; i < engine->step_count; i++) {
         if (canary_of(engine, i))
             tide_canary_end(task_of(engine, i));
     }
+}
+
+bool tide_engine_canary(const struct tide_engine *engine, struct tide_canary_seen *seen)
+{
+    *seen = (struct tide_canary_seen){.share = engine->reload.canary.share};
+    for (uint32_t i = 0; i < engine->step_count; i++) {
+        const struct tide_canary *canary = canary_of(engine, i);
+        if (!canary)
+            continue;
+        seen->compared += canary->messages;
+        seen->differing += canary->differing;
+        seen->rejected += canary->rejected;
+    }
+    return engine->reload.state == TIDE_RELOAD_CANARY;
 }
 
 void tide_engine_canary_tell(const struct tide_engine *engine)
@@ -51,12 +68,12 @@ void tide_engine_canary_tell(const struct tide_engine *engine)
     for (uint32_t i = 0; i < engine->step_count; i++) {
         const struct tide_canary *canary = canary_of(engine, i);
         if (canary)
-            tide_log(TIDE_LOG_INFO,
-                     "reload: canary: %llu messages of %s were run by both revisions%s; %llu of "
-                     "them the next one alone rejects",
-                     (unsigned long long)canary->messages, task_of(engine, i)->stage,
-                     canary->rules.compare ? ", with the same results" : "",
-                     (unsigned long long)canary->rejected);
+            tide_log(
+                TIDE_LOG_INFO,
+                "reload: canary: %llu messages of %s were run by both revisions; the results of "
+                "%llu differ, and %llu the next one alone rejects",
+                (unsigned long long)canary->messages, task_of(engine, i)->stage,
+                (unsigned long long)canary->differing, (unsigned long long)canary->rejected);
     }
 }
 

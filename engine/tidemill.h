@@ -100,6 +100,16 @@ int tide_engine_reload(struct tide_engine *engine, const char *known,
 /** The revision of the transforms that runs, from 1, and the state of the reload (engine_reload.h) in small letters. */
 uint32_t tide_engine_revision(const struct tide_engine *engine);
 const char *tide_engine_reload_state_name(const struct tide_engine *engine);
+
+/** What the canary of a reload has seen, of all steps. */
+struct tide_canary_seen {
+    double share;       /* of the batches */
+    uint64_t compared;  /* messages that both revisions have run */
+    uint64_t differing; /* of these, those with other results or changes of state */
+    uint64_t rejected;  /* of these, those that the next revision alone rejects */
+};
+/** False while there is none. */
+bool tide_engine_canary(const struct tide_engine *engine, struct tide_canary_seen *seen);
 void tide_engine_free(struct tide_engine *engine); /* NULL is fine */
 
 /* ---- sizes at run time ---- */

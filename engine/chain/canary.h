@@ -48,8 +48,9 @@ struct tide_canary {
     uint32_t result_bytes;
     /* since tide_canary_begin: */
     uint64_t messages;  /* that both have run */
-    uint64_t rejected;  /* of these, by the next revision alone */
-    char first[900];    /* the first of these, as text; "" = none */
+    uint64_t differing; /* of these, those with other results or changes of state */
+    uint64_t rejected;  /* of these, those that the next revision alone rejects */
+    char first[900];    /* the first of the rejected, as text; "" = none */
     char verdict[1600]; /* the first thing that speaks against the next revision; "" = nothing */
 };
 
@@ -75,7 +76,8 @@ static inline bool tide_canary_is_busy(const struct tide_canary *canary)
 
 /** What comparing the results of two runs of the same records has found. */
 struct tide_comparison {
-    uint32_t rejected;        /* records that the newer one rejects and the older one does not */
+    uint32_t differing; /* records whose results or changes of state differ */
+    uint32_t rejected;  /* of these, those that the newer one rejects and the older one does not */
     char first_rejected[900]; /* the first of them: topic, partition, offset, reason; "" = none */
     char difference[1200];    /* the first difference; "" = there is none */
 };

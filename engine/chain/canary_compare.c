@@ -206,6 +206,7 @@ static int compare_next(struct side *newer, struct side *older, const struct tid
         return status == TIDE_OK ? advance(newer) : TIDE_OK;
     }
     place(newer, task, record, where, sizeof(where));
+    found->differing++;
     if (!alike) {
         tide_text_string(text, "the new transforms give ");
         say_item(text, newer, record);

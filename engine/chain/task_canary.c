@@ -13,6 +13,7 @@
 #include "chain/canary.h"
 #include "chain/task.h"
 #include "shm/block.h"
+#include "shm/counters.h"
 #include "shm/foreign.h"
 #include "shm/layout.h"
 #include "shm/topics.h"
@@ -33,7 +34,7 @@ void tide_canary_begin(struct tide_task *task, const struct tide_canary_rules *r
     tide_require(canary->state == TIDE_CANARY_OFF);
     canary->rules = *rules;
     canary->credit = 1; /* the first batch, since another one may not come for long */
-    canary->messages = canary->rejected = 0;
+    canary->messages = canary->differing = canary->rejected = 0;
     canary->first[0] = canary->verdict[0] = 0;
     canary->state = TIDE_CANARY_IDLE;
 }
@@ -174,6 +175,19 @@ static void drop_violation(struct tide_task *task)
     canary->state = TIDE_CANARY_DROPPED;
 }
 
+static void add(struct tide_canary *canary, struct tide_counters *counters, uint64_t messages,
+                const struct tide_comparison *found)
+{
+    if (canary->rejected == 0)
+        memcpy(canary->first, found->first_rejected, sizeof(canary->first));
+    canary->messages += messages;
+    canary->differing += found->differing;
+    canary->rejected += found->rejected;
+    tide_count(counters, 0, TIDE_M_CANARY_COMPARED, messages);
+    tide_count(counters, 0, TIDE_M_CANARY_DIFFERING, found->differing);
+    tide_count(counters, 0, TIDE_M_CANARY_REJECTED, found->rejected);
+}
+
 /* Those of the present revision lie in memory of the engine's own, for the same records. */
 static int compare(struct tide_task *task)
 {
@@ -189,10 +203,7 @@ static int compare(struct tide_task *task)
         return TIDE_OK;
     if (tide_canary_compare(&older, newer, task, &found) < 0)
         return TIDE_EDATA;
-    canary->messages += newer->run.ready - newer->release.released;
-    if (canary->rejected == 0)
-        memcpy(canary->first, found.first_rejected, sizeof(canary->first));
-    canary->rejected += found.rejected;
+    add(canary, task->step.chain->counters, newer->run.ready - newer->release.released, &found);
     if (canary->rules.compare)
         memcpy(canary->verdict, found.difference, sizeof(found.difference));
     return TIDE_OK;

@@ -2,6 +2,7 @@
 -- A canary: before new transforms take over, a share of the batches is run by them as well. What they make of it is
 -- thrown away, and what speaks against them refuses the reload.
 local cjson = require "cjson"
+local http_client = require "tidemill.cli.http_client"
 local piped_run = require "spec.support.piped_run"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
@@ -90,16 +91,37 @@ describe("a canary", function()
     start()
     feed(20)
     reload(ONE:gsub("one", "two"), "revision 2 of the transforms runs now")
-    local seen, rejected = run:stderr():match(
-      "canary: (%d+) messages of run_task_with_multiprocessing were run by both revisions; (%d+) of them")
+    local seen, differing, rejected = run:stderr():match("canary: (%d+) messages of run_task_with_multiprocessing "
+      .. "were run by both revisions; the results of (%d+) differ, and (%d+) the next one alone rejects")
     assert.is_true(tonumber(seen) >= 20)
-    assert.equal("0", rejected)
+    assert.same({ seen, "0" }, { differing, rejected })
     feed(20)
     local metrics = finish()
     local before, after = read("out"):match "^(.-)(two .*)$"
     assert.is_true(select(2, before:gsub("one ", "")) >= tonumber(seen))
     assert.is_nil(after:find "one")
     assert.same({ 1, 0 }, { metrics["consumer.reload.count"], metrics["consumer.reload.error"] })
+    assert.same({ tonumber(seen), tonumber(seen), 0 }, { metrics["consumer.canary.compared"],
+      metrics["consumer.canary.differing"], metrics["consumer.canary.rejected"] })
+    assert.same({ 1, 0 }, { metrics["consumer.canary.share"].max, metrics["consumer.canary.share"].last })
+  end)
+
+  it("is in /status while it lasts: its share, what both have run, and of that what differs", function()
+    start((PIPELINE:gsub("canary_messages = 20", "canary_messages = 1000000")))
+    local address = "127.0.0.1:" .. run:stderr():match "HTTP on http://[%d.]+:(%d+)/"
+    write("t.lua", 'return function(m) m.value = (m.value % 5 == 0 and "two " or "one ") .. m.value return m end')
+    run:signal "HUP"
+    local seen = wait.until_true(function()
+      if left() == sent then feed(5) end
+      local status = http_client.status(address)
+      local canary = status and status.reload.canary
+      return canary and canary.differing >= 3 and canary
+    end, function() return run:stderr() end)
+    assert.equal(1, seen.share)
+    assert.equal(0, seen.rejected)
+    assert.is_true(seen.compared >= 5 * seen.differing, cjson.encode(seen))
+    assert.equal(0, finish()["consumer.reload.count"])
+    assert.equal(sent, select(2, read("out"):gsub("one ", "")))
   end)
 
   it("is refused when it rejects what was accepted before, and names the first message of them", function()

@@ -46,6 +46,9 @@ end
 ELSEWHERE["consumer.reload.count"] = "spec/kafka/reload_spec.lua"
 for _, name in ipairs { "restored", "restore.time" } do ELSEWHERE["state." .. name] = "spec/kafka/state_spec.lua" end
 ELSEWHERE["consumer.reload.error"] = "spec/flow/reload_spec.lua"
+for _, name in ipairs { "share", "compared", "differing", "rejected" } do
+  ELSEWHERE["consumer.canary." .. name] = "spec/flow/canary_spec.lua"
+end
 ELSEWHERE["consumer.reload.rolled_back"] = "spec/flow/reload_back_spec.lua"
 
 local place = {}

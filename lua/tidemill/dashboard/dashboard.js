@@ -226,10 +226,12 @@ const PARTS = [show_tiles, show_engines, show_steps, show_partitions, show_slow,
 
 // Nothing before the first reload.
 function revision(status) {
-  const { state, last } = status.reload ?? {};
-  if (!last) return "";
-  const failed = last.outcome === "failed" || last.outcome === "rolled_back";
-  return `, revision ${status.revision} of the transforms` + (state === "none" ? "" : ` (${state})`)
+  const { state, canary, last } = status.reload ?? {};
+  if (!last && !canary) return "";
+  const failed = last?.outcome === "failed" || last?.outcome === "rolled_back";
+  const tried = canary ? `: ${percent(canary.share)} of the batches, ${number(canary.compared)} messages compared, `
+    + `${number(canary.differing)} differ` : "";
+  return `, revision ${status.revision} of the transforms` + (state === "none" ? "" : ` (${state}${tried})`)
     + (failed ? `, last reload ${last.outcome.replace("_", " ")}` : "");
 }
 

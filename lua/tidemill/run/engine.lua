@@ -163,12 +163,21 @@ function engine:reload(known, canary)
   return status == 0 or "later"
 end
 
---- The revision of the transforms that runs, from 1, and of the reload { state = "none", "loading", ..., last = {
---- number (from 1), outcome = "done", "failed", "unchanged" or "rolled_back", text (why), time (milliseconds since the
---- epoch) } }; last is nil before the first one.
+-- Of the canary that is under way { share, compared, differing, rejected } (struct tide_canary_seen); nil = there is
+-- none.
+local function canary_of(self)
+  local seen = ffi.new "struct tide_canary_seen"
+  if not C.tide_engine_canary(self.handle, seen) then return nil end
+  return { share = seen.share, compared = tonumber(seen.compared), differing = tonumber(seen.differing),
+    rejected = tonumber(seen.rejected) }
+end
+
+--- The revision of the transforms that runs, from 1, and of the reload { state = "none", "loading", ..., canary = (see
+--- above), last = { number (from 1), outcome = "done", "failed", "unchanged" or "rolled_back", text (why), time
+--- (milliseconds since the epoch) } }; last is nil before the first one.
 function engine:revision()
-  return C.tide_engine_revision(self.handle),
-    { state = ffi.string(C.tide_engine_reload_state_name(self.handle)), last = self.last_reload }
+  return C.tide_engine_revision(self.handle), { state = ffi.string(C.tide_engine_reload_state_name(self.handle)),
+    canary = canary_of(self), last = self.last_reload }
 end
 
 --- The fields of struct tide_totals as Lua numbers.

@@ -188,6 +188,13 @@ end
 
 local TOLD = { failed = true, rolled_back = true } -- outcomes that are told whatever the others say
 
+local function add_canary(reload, canary)
+  if not canary then return end
+  local all = reload.canary or { share = canary.share, compared = 0, differing = 0, rejected = 0 }
+  for _, name in ipairs { "compared", "differing", "rejected" } do all[name] = all[name] + canary[name] end
+  reload.canary = all
+end
+
 -- The lowest revision, since that is what some engine runs, and what became of the last reload: as long as one is at it
 -- that is the state; one that failed is what is told, and the number is that of the engine that has seen fewest.
 local function add_reload(whole, seen, number)
@@ -196,6 +203,7 @@ local function add_reload(whole, seen, number)
   whole.revision = math.min(whole.revision or seen.revision, seen.revision)
   local all = whole.reload or { state = "none", last = reload.last }
   if reload.state ~= "none" then all.state = reload.state end
+  add_canary(all, reload.canary)
   local last, other = all.last, reload.last
   if last and other then
     local told = TOLD[other.outcome] and not TOLD[last.outcome] and other or last

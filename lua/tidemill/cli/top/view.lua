@@ -62,10 +62,15 @@ local BAD = { failed = "last reload failed", rolled_back = "last reload rolled b
 local function add_revision(items, status)
   local reload = status.reload
   local last = reload and reload.last
-  if not last then return end
+  if not last and not (reload and reload.canary) then return end
   items[#items + 1] = "revision " .. number(status.revision)
   if reload.state ~= "none" then items[#items + 1] = "reload: " .. clean(reload.state):sub(1, 20) end
-  items[#items + 1] = BAD[last.outcome]
+  local canary = reload.canary
+  if canary then
+    items[#items + 1] = ("%.4g %% of the batches"):format((canary.share or 0) * 100)
+    items[#items + 1] = ("%s compared, %s differ"):format(number(canary.compared), number(canary.differing))
+  end
+  items[#items + 1] = last and BAD[last.outcome]
 end
 
 local function header(status, width, context)

@@ -66,6 +66,9 @@ describe("the view of top", function()
     local status = snapshot("clicks", 1, 1)
     status.revision, status.reload = 1, { state = "none" }
     assert.is_nil(all(shown(status, 80, 50)):find "revision")
+    status.reload = { state = "canary", canary = { share = 0.05, compared = 1200, differing = 3, rejected = 0 } }
+    assert.truthy(all(shown(status, 120, 50)):find(
+      "revision 1  reload: canary  5 % of the batches  1,200 compared, 3 differ\n", 1, true))
     status.revision, status.reload = 2, { state = "watching", last = { number = 1, outcome = "done" } }
     assert.truthy(all(shown(status, 80, 50)):find("revision 2  reload: watching\n", 1, true))
     status.revision, status.reload = 1, { state = "none", last = { number = 2, outcome = "rolled_back" } }
