@@ -232,6 +232,7 @@ function tide.kafka_source(options) end
 
 ---@class tide.file_source.Options
 ---@field path string The file, from the current folder; "-" is standard input.
+---@field format? "lines"|"json" lines: each line is the value of a message. json: each line is an object with key, headers, value and timestamp, as `tidemill record` and a file_sink of this format write it; other lines are rejected.
 ---@field topic? string The topic that the messages appear to come from.
 
 --- Reads the lines of a file as messages of partition 0; the offset is the number of the line, from 0.

@@ -18,12 +18,15 @@ return tide.pipeline "x" { tide.file_source { path = "in" },
   tide.run_task_with_multiprocessing { "t.lua", processes = 1 }, tide.file_sink { path = "-" },
   dlq = tide.dlq { path = "letters" }, %s }]]
 
--- Runs a transform; %d in it is the port. Returns the code, output, log, and the dead letters.
-local function run(settings, transform, port, input)
+-- Runs a transform; PORT in it is the port. before: words of the command line. Returns the code, output, log, and the
+-- dead letters.
+local function run(settings, transform, port, input, before)
   local path, folder = pipeline_file.write(PIPELINE:format((settings:gsub("PORT", tostring(port)))), {
     ["t.lua"] = "local tide = require 'tidemill'\n" .. transform:gsub("PORT", tostring(port)),
     ["in"] = input or "x\n" })
-  local code, out, err = process.run({ PROGRAM, "run", path, "--log-level", "warn" }, { cwd = folder })
+  local command = { unpack(before or {}) }
+  for _, word in ipairs { PROGRAM, "run", path, "--log-level", "warn" } do command[#command + 1] = word end
+  local code, out, err = process.run(command, { cwd = folder })
   local file = io.open(folder .. "/letters", "rb")
   local letters = file and file:read "*a" or ""
   if file then file:close() end
@@ -89,8 +92,8 @@ return { start = function() assert(registry:register("r", ']] .. SCHEMA .. [['))
     assert.matches("schemas/ids/500: 500: no answer of a registry", letters)
   end)
 
-  it("tide.http takes the certificate of a host whose authority it knows, and of no other", function()
-    local path, folder = pipeline_file.write(PIPELINE:format('network = "127.0.0.1:0"'), {})
+  -- A server of https with a certificate of `folder`'s own authority, ca.pem. Returns its port.
+  local function https(folder)
     certificates.authority(folder, "ca")
     certificates.signed(folder, "ca", "own")
     local listener = assert(socket.bind("127.0.0.1", 0))
@@ -102,24 +105,36 @@ return { start = function() assert(registry:register("r", ']] .. SCHEMA .. [['))
       local one = socket.connect("127.0.0.1", port)
       return one and one:close() ~= nil
     end, 30, "the server")
-    local file = assert(io.open(folder .. "/t.lua", "w"))
-    file:write(([[
-local tide = require "tidemill"
+    return port
+  end
+
+  -- What requests with the authority and without it come to.
+  local BOTH = [[
 return function()
-  local known = tide.http.request { url = "https://127.0.0.1:%d/", ca = "%s/ca.pem" }
-  local _, problem = tide.http.request { url = "https://127.0.0.1:%d/" }
+  local known = tide.http.request { url = "https://127.0.0.1:PORT/", ca = "FOLDER/ca.pem" }
+  local _, problem = tide.http.request { url = "https://127.0.0.1:PORT/" }
   return tostring(known and known.status) .. " " .. tostring(problem)
-end]]):format(port, folder, port))
-    file:close()
-    file = assert(io.open(path, "w"))
-    file:write(PIPELINE:format(('network = "127.0.0.1:%d"'):format(port)))
-    file:close()
-    file = assert(io.open(folder .. "/in", "w"))
-    file:write("x\n")
-    file:close()
-    local code, out, err = process.run({ PROGRAM, "run", path, "--log-level", "warn" }, { cwd = folder })
+end]]
+
+  it("tide.http takes the certificate of a host whose authority it knows, and of no other", function()
+    local folder = pipeline_file.folder()
+    local code, out, err = run(('network = "127.0.0.1:PORT", files = { read = "%s" }'):format(folder),
+      (BOTH:gsub("FOLDER", folder)), https(folder))
     assert.equal(0, code, err)
     assert.matches("^200 SSL certificate problem", out)
+    assert.not_matches("ca-certificates", out, 1, true)
+  end)
+
+  -- In a namespace of its own, where the folders of certificates are empty.
+  it("tide.http says which package is missing when the system has no certificates of authorities", function()
+    local folder = pipeline_file.folder()
+    local code, out, err = run(('network = "127.0.0.1:PORT", files = { read = "%s" }'):format(folder),
+      (BOTH:gsub("FOLDER", folder)), https(folder), nil, { "unshare", "-rm", "sh", "-c",
+        'for f in /etc/ssl /etc/pki; do [ ! -d $f ] || mount -t tmpfs none $f; done; exec "$0" "$@"' })
+    assert.equal(0, code, err)
+    assert.matches("^200 ", out)
+    assert.matches("this system has no certificates of authorities; install the Debian package ca-certificates, or "
+      .. "name a file with `ca`", out, 1, true)
   end)
 
   it("trust hardened refuses tide.http and tide.registry by name", function()

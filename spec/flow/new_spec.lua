@@ -166,6 +166,19 @@ describe("tidemill run --input-format json", function()
     assert.equal(64, (run(folder, "tidemill run p.lua --input-format json")))
   end)
 
+  it("file_source with format = \"json\" reads the same; --input says anew what is read", function()
+    local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = "in.txt", format = "json" },\n'
+      .. 'tide.file_sink { path = "out.txt", format = "json" }, dlq = tide.dlq { path = "dead" } }', {
+        ["in.txt"] = '{"key":"k","value":"a","headers":{"h":"1"}}\n5\n', ["lines.txt"] = '{"key":"k","value":"a"}\n' })
+    local code, out = run(folder, "tidemill run p.lua --log-level error; cat out.txt; tidemill dlq count dead")
+    assert.equal(0, code, out)
+    assert.matches('{"topic":null,"key":"k","headers":[{"name":"h","value":"1"}],"value":"a"}\n', out, 1, true)
+    assert.matches("no record as tidemill record", out)
+    code, out = run(folder, "tidemill run p.lua --input lines.txt --log-level error")
+    assert.same({ 0, '{"key":"k","value":"a"}\n' }, { code, out })
+  end)
+
   it("tidemill run --input-format json keeps a timestamp, and refuses by its name and line what is none"
     .. " of a record", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'

@@ -22,7 +22,8 @@ local TIMEOUT, CONNECT_TIMEOUT, LONGEST, MOST, CONCURRENCY = 10, 5, 3600, 16 * 2
 local KNOWN_FOR = 60e6 -- us that the addresses of a name are kept
 local WAIT = 1000 -- ms, the longest wait in one call
 local PORTS = { http = 80, https = 443 }
-local NOT_VERIFIED = 60 -- libcurl's number for a certificate that no known authority has signed
+-- Of libcurl: no known authority has signed the certificate, or the file of these cannot be read.
+local NOT_VERIFIED = { [60] = true, [77] = true }
 
 local function fail(level, text, ...)
   error("tide.http: " .. text:format(...), level + 1)
@@ -157,7 +158,7 @@ local function finish(request, code, problem)
   if code ~= 0 and not problem then
     problem = ffi.string(request.problem)
     if problem == "" then problem = ffi.string(L.curl_easy_strerror(code)) end
-    if code == NOT_VERIFIED and not request.ca and not curl.authorities() then
+    if NOT_VERIFIED[tonumber(code)] and not request.ca and not curl.authorities() then
       problem = problem .. ": this system has no certificates of authorities; install the Debian package "
         .. "ca-certificates, or name a file with `ca`"
     elseif curl.is_forbidden(request.easy) then

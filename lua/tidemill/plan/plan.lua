@@ -16,6 +16,7 @@ local keyed = require("tidemill.plan.keyed")
 local list = require("tidemill.steps.list")
 local pipeline_file = require("tidemill.plan.pipeline_file")
 local plan_struct = require("tidemill.plan.plan_struct")
+local record_line = require("tidemill.lib.record_line")
 local sandbox = require("tidemill.plan.sandbox")
 local table_rows = require("tidemill.plan.table_rows")
 
@@ -53,6 +54,12 @@ local function put_first(pipeline, name, fn)
     declaration = pipeline.steps[1].declaration })
 end
 
+-- What makes messages of the lines that the source reads; nil = it reads messages.
+local function reader(source, options)
+  if options.input or options.memory or source.name ~= "file_source" then return nil end
+  return source.values.format == "json" and record_line.read or nil
+end
+
 --- Makes a plan of a checked pipeline. options, all optional: input, output, dead_letters (paths), read (a function
 --- that makes of each message of the source the one meant), output_format ("lines", "json"), memory (partitions),
 --- record (a path: the source alone goes there), keep (with record: a function of a message, whether to take it),
@@ -65,7 +72,8 @@ function plan.new(pipeline, options)
   local steps = pipeline.steps
   if options.record then pipeline.steps = { pipeline.steps[1] } end
   if options.keep then put_first(pipeline, "filter", options.keep) end
-  if options.read then put_first(pipeline, "run_task", options.read) end
+  local read = options.read or reader(pipeline.steps[1], options)
+  if read then put_first(pipeline, "run_task", read) end
   local given = options.engines == true and pipeline.settings.values.engines or options.engines
   local result = plan_table.new(pipeline, engines.count(given or 1))
   local topics = result.sink.topics or {}

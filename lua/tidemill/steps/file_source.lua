@@ -8,6 +8,9 @@ return {
   options = {
     { name = "path", type = "string", required = true,
       help = 'The file, from the current folder; "-" is standard input.' },
+    { name = "format", type = "choice", values = { "lines", "json" }, default = "lines",
+      help = "lines: each line is the value of a message. json: each line is an object with key, headers, value and "
+        .. "timestamp, as `tidemill record` and a file_sink of this format write it; other lines are rejected." },
     { name = "topic", type = "string", default_text = "the file's name",
       help = "The topic that the messages appear to come from." },
   },

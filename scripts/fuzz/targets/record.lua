@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Lines that `tidemill record` wrote, or somebody by hand (cli/record_line.lua): a line is refused with a reason, or
+-- Lines that `tidemill record` wrote, or somebody by hand (lib/record_line.lua): a line is refused with a reason, or
 -- it is a message. What the engine writes of any bytes (shm/message_json.h) is read as these bytes. The table codec
 -- of tide.json reads the same as lua-cjson, and gives back what it reads. Input: the line.
 local ffi = require("ffi")
@@ -9,7 +9,7 @@ local base64 = require("tidemill.lib.base64")
 local batches = require("spec.support.batch")
 local header_codec = require("tidemill.run.headers")
 local json = require("tidemill.run.json")
-local record = require("tidemill.cli.record_line")
+local record = require("tidemill.lib.record_line")
 local C = require("spec.support.headers").declare("base/text.h", "shm/message_json.h")
 
 -- Several of its lines run for each letter; scripts/fuzz/targets/dead_letter.lua has them count.

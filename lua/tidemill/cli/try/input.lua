@@ -4,7 +4,7 @@
 -- together.
 local answer = require("tidemill.run.answer")
 local json = require("tidemill.run.json")
-local record_line = require("tidemill.cli.record_line")
+local record_line = require("tidemill.lib.record_line")
 
 local input = {}
 

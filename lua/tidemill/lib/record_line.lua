@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- cli/record_line.lua: turns a line that `tidemill record` or --output-format json wrote (engine/io/file.h) into the
--- message that it was. It is the first function of a pipeline that runs with --input-format json. Lines written by hand
--- may have their headers in the forms that a script may write.
+-- lib/record_line.lua: turns a line that `tidemill record` or --output-format json wrote (engine/io/file.h) into the
+-- message that it was. It is the first function of a pipeline that runs with --input-format json, or whose file_source
+-- has format = "json". Lines written by hand may have their headers in the forms that a script may write.
 local base64 = require("tidemill.lib.base64")
 local message = require("tidemill.run.message")
 local answer = require("tidemill.run.answer")
