@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Turn an access log into JSON: lines of the combined format of Apache and nginx, with numbers and moments as such.
--- What is no such line becomes a dead letter.
+-- Turn an access log into JSON.
+-- Each line of Apache's or nginx's combined format becomes a JSON object. A line in any other format becomes a dead
+-- letter.
 --   tidemill run scripts/access_log.lua --input scripts/samples/access.log
 local tide = require "tidemill"
 
 local function to_json(message)
   local entry = tide.grok.match(message.value or "", "^%{COMBINEDAPACHELOG}\\s*$")
-  if not entry then return tide.reject "no line of an access log" end
+  if not entry then return tide.reject "not a line of an access log" end
   local moment, reason = tide.time.strptime(entry.timestamp, "%d/%b/%Y:%H:%M:%S %z")
   if not moment then return tide.reject(reason) end
   return { json = { time = tide.time.format(moment), client = entry.clientip, verb = entry.verb, path = entry.request,

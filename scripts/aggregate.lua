@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Count by the clock: how many visits each page had, in one message a minute. By the time of the events, and for each
--- page apart, count_per_minute.lua counts.
+-- Count by the clock.
+-- One message a minute says how many visits each page had. It counts messages as they arrive. To count by the time in
+-- the events, with one result for each page, see count_per_minute.lua.
 --   tidemill run scripts/aggregate.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 

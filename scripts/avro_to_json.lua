@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Turn Avro into JSON: values in Confluent's wire format, by a schema that lies beside the pipeline. What is no value
--- of it becomes a dead letter, with the field and the byte. The sample holds bytes, so it is in the format of `record`.
+-- Turn Avro into JSON.
+-- Values are in Confluent's wire format, and the schema is a file beside the pipeline. A value that does not fit the
+-- schema becomes a dead letter that names the field and the byte. The sample holds bytes, so it is in the format that
+-- `tidemill record` writes.
 --   tidemill run scripts/avro_to_json.lua --input scripts/samples/orders.recorded.jsonl --input-format json
 local tide = require "tidemill"
 

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Look up a whole batch at once: lookup.lua gets all messages of a batch, as one would ask a database with one query
--- for many keys.
+-- Look up a whole batch at once.
+-- lookup.lua gets all messages of a batch, so that it can ask a database for many keys in one query.
 --   tidemill run scripts/batch_lookup.lua --input scripts/samples/users.txt
 local tide = require "tidemill"
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Take bulk payloads apart: a message of a megabyte, with many lines in it, becomes one message a line. All of them
--- leave, or none. No size has to be set: blocks grow up to 64 MiB, and what is still too large is a dead letter.
+-- Take bulk payloads apart.
+-- A message of a megabyte with many lines becomes one message for each line: all of them are delivered, or none. You
+-- set no sizes: blocks grow up to 64 MiB, and a message that is too large for that becomes a dead letter.
 --   tidemill run scripts/bulk.lua --input scripts/samples/bulk.recorded.jsonl --input-format json
 local tide = require "tidemill"
 

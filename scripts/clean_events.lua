@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Drop events and edit the others: transform.lua is called for each message. It runs without a broker, and with one in
--- the process:
+-- Drop events and edit the others.
+-- transform.lua is called for each message. The pipeline runs on files, and on a Kafka inside the process:
 --   tidemill run scripts/clean_events.lua --input scripts/samples/events.jsonl
 --   tidemill run scripts/clean_events.lua --mock-kafka --feed scripts/samples/events.jsonl
 local tide = require "tidemill"

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Turn lines of CSV into JSON: fields may be quoted.
+-- Turn lines of CSV into JSON.
+-- Fields may be quoted. A line without exactly three fields becomes a dead letter.
 --   tidemill run scripts/csv_to_json.lua --input scripts/samples/rows.csv
 local tide = require "tidemill"
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Unwrap change events of Debezium: the row as it is now takes the place of the event, and a deletion becomes a null
--- value (a tombstone), by which a compacted topic forgets the key. With and without the schema around it.
+-- Unwrap change events of Debezium.
+-- The new row replaces the event. A deletion becomes a null value (a tombstone), so that a compacted topic drops the
+-- key. Events with and without an embedded schema work.
 --   tidemill run scripts/debezium.lua --input scripts/samples/changes.recorded.jsonl --input-format json
 local tide = require "tidemill"
 
@@ -9,7 +10,7 @@ local function unwrap(message)
   local event = message.json
   local change = event.payload or event
   if change.op == "d" then return { value = tide.null } end
-  if tide.json.type(change.after) ~= "object" then return tide.reject "no change event: it has no row" end
+  if tide.json.type(change.after) ~= "object" then return tide.reject "not a change event: it has no row" end
   return { json = change.after } -- the row's own bytes
 end
 

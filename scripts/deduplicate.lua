@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Deduplicate within ten minutes: of the orders with one id the first passes, and those that are sent again in the ten
--- minutes after it (by the clock) are filtered. All with one id have to be in one partition: their key is the id. A
--- file stands in for the topic here.
+-- Deduplicate within ten minutes.
+-- The first order with an id passes. One with the same id that comes within ten minutes after it (by the clock) is
+-- filtered. All orders with one id must be in one partition, so producers use the id as the key.
 --   tidemill run scripts/deduplicate.lua --input scripts/samples/twice.jsonl --set state=$(mktemp -d) --set processes=1
 local tide = require "tidemill"
 

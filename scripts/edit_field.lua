@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Add a field: the gross price of each order.
+-- Add a field.
+-- Each order gets its gross price. All other bytes of the value stay as they are.
 --   tidemill run scripts/edit_field.lua --input scripts/samples/orders.jsonl
 local tide = require "tidemill"
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Enrich from a table: a country's name by its code, from a file that all workers share and that is read again when it
--- changes. A million rows are no more work.
+-- Enrich from a file.
+-- Each visit gets the name of its country, from a CSV file. All workers share the file's rows in memory, and it is read
+-- again when it changes. It may have millions of rows.
 --   tidemill run scripts/enrich.lua --input scripts/samples/visits.jsonl
 local tide = require "tidemill"
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Enrich from a topic: orders get the name of their user, from a compacted topic of users that is read into memory
--- which all workers share, and that is kept current while the pipeline runs. A file stands in for the topic here.
+-- Enrich from a topic.
+-- Each order gets the name and city of its user, from a compacted topic of users. All workers share the topic's rows in
+-- memory, and the engine keeps them up to date while the pipeline runs. In the command below a file replaces the topic.
 --   tidemill run scripts/enrich_topic.lua --input scripts/samples/sold.jsonl --table users=scripts/samples/people.jsonl
 local tide = require "tidemill"
 
@@ -16,8 +17,8 @@ local function add_user(message)
   return message
 end
 
-return tide.pipeline "enrich_topic" {
-  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "orders", group = "enrich_topic",
+return tide.pipeline "enrich-topic" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "orders", group = "enrich-topic",
     start = "earliest" },
   tide.run_task_with_multiprocessing { add_user, processes = tide.param("processes", 2) },
   tide.produce { topic = "orders.named" },

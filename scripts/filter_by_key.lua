@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Keep messages by their key: those whose key begins with "eu-". The offsets of the others still move. Lines have no
--- keys; what `tidemill record` or --output-format json wrote has:
+-- Keep messages by their key.
+-- Only messages whose key begins with "eu-" pass. Plain lines have no keys, so the sample is in the format that
+-- `tidemill record` writes:
 --   tidemill run scripts/filter_by_key.lua --input scripts/samples/visits.recorded.jsonl --input-format json
 local tide = require "tidemill"
 

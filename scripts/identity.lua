@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Copy a topic: every message comes out as it came in. It is the least that a pipeline can do.
+-- Copy a topic.
+-- Every message comes out as it came in. This is the smallest pipeline with a transform.
 --   tidemill run scripts/identity.lua --input scripts/samples/events.jsonl
 local tide = require "tidemill"
 

@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Join two topics: an order and its payment become one message, when both are within ten minutes, by the time that
--- stands in them; an order without a payment goes on alone. Both topics have the id as their messages' key, and as many
--- partitions: an engine that gets one of them gets that of the other topic, too.
+-- Join two topics.
+-- An order and its payment become one message if they are at most ten minutes apart, by the time in the events. An
+-- order without a payment goes on alone after that. In both topics the id is the key, and both have the same number of
+-- partitions. An engine that owns a partition of one topic owns the same partition of the other.
 local tide = require "tidemill"
 
 local WITHIN = 10 * 60 * 1000 -- milliseconds

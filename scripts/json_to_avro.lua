@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Turn JSON into Avro: in Confluent's wire format, with the number that the schema has in the registry. What does not
--- fit the schema becomes a dead letter with the field. Values are bytes, so the output is shown as JSON, in base64.
+-- Turn JSON into Avro.
+-- Values are written in Confluent's wire format, with the id that the schema has in the registry. A value that does not
+-- fit the schema becomes a dead letter that names the field. The result is bytes, so the command below prints it as
+-- JSON with base64.
 --   tidemill run scripts/json_to_avro.lua --input scripts/samples/orders.amounts.jsonl --output-format json
 local tide = require "tidemill"
 

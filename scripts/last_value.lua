@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- Pass what has changed: the last value of each sensor is kept, a reading that says the same again is filtered, and the
--- others tell what it was before. What is added to the file later is compared with what was kept in the folder `state`.
---   tidemill run scripts/last_value.lua --set input=scripts/samples/readings.jsonl --set state=$(mktemp -d)
+-- Pass what has changed.
+-- The last value of each sensor is kept. A reading with the same value as before is filtered; the others say what the
+-- value was before.
+--   tidemill run scripts/last_value.lua --input scripts/samples/readings.jsonl --set state=$(mktemp -d)
 local tide = require "tidemill"
 
 local function changed(message, state)
@@ -12,11 +13,13 @@ local function changed(message, state)
   return message
 end
 
-return tide.pipeline "last_value" {
-  tide.file_source { path = tide.param("input") },
-  -- More processes are faster; results of different sensors come in any order then.
+return tide.pipeline "last-value" {
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "readings", group = "last-value",
+    start = "earliest" },
+  -- More processes are faster; then results of different sensors come in any order.
   tide.keyed { changed, by = "json:sensor", state = "last", processes = 1 },
-  tide.file_sink { path = "-" },
-  state_dir = tide.param("state", "state-of-last_value"),
-  dlq = tide.dlq { path = "-" },
+  tide.produce { topic = "readings.changed" },
+  tide.commit_offsets {},
+  dlq = tide.dlq { topic = "readings.dlq" },
+  state_dir = tide.param("state", "state-of-last-value"),
 }

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Look up in PostgreSQL: the names of a whole batch by one query (postgres_names.lua). The database may be away: the
--- messages wait for it. Takes Debian's lua-sql-postgres, which runs under LuaJIT.
+-- Look up in PostgreSQL.
+-- postgres_names.lua asks for the names of a whole batch in one query. While the database is down, messages wait. It
+-- needs Debian's package lua-sql-postgres, which works with LuaJIT.
 local tide = require "tidemill"
 
 return tide.pipeline "postgres-lookup" {

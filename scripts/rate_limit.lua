@@ -1,12 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- Limit the rate of each key: of a device's alerts at most three at once, and three a minute from then on, by the time
--- that stands in them; those beyond it are filtered. The state lies in the folder state-of-rate-limit.
---   tidemill run scripts/rate_limit.lua --set input=scripts/samples/alerts.jsonl --set state=$(mktemp -d)
+-- Limit the rate of each key.
+-- Each device may send three alerts at once, and then three a minute, by the time in the alerts. Further alerts are
+-- filtered.
+--   tidemill run scripts/rate_limit.lua --input scripts/samples/alerts.jsonl --set state=$(mktemp -d)
 local tide = require "tidemill"
 
 local MOST, PER_MS = 3, 3 / 60000
 
--- What may still pass is 3 at first; it grows with time, and each message takes 1.
+-- How many may still pass: 3 at first; time adds to it, and each alert takes 1.
 local function limit(message, state)
   local now, reason = tide.time.parse(message.json.time)
   if not now then return tide.reject(reason) end
@@ -20,9 +21,12 @@ local function limit(message, state)
 end
 
 return tide.pipeline "rate-limit" {
-  tide.file_source { path = tide.param("input") },
+  tide.kafka_source { brokers = tide.param("brokers", "127.0.0.1:9092"), topic = "alerts", group = "rate-limit",
+    start = "earliest" },
+  -- More processes are faster; then alerts of different devices come in any order.
   tide.keyed { limit, by = "json:device", state = "left", ttl = "10min", processes = 1 },
-  tide.file_sink { path = "-" },
+  tide.produce { topic = "alerts.limited" },
+  tide.commit_offsets {},
+  dlq = tide.dlq { topic = "alerts.dlq" },
   state_dir = tide.param("state", "state-of-rate-limit"),
-  dlq = tide.dlq { path = "-" },
 }

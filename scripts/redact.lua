@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Redact texts: card numbers and mail addresses, by regular expressions.
+-- Redact texts.
+-- Card numbers and mail addresses are replaced, by regular expressions.
 --   tidemill run scripts/redact.lua --input scripts/samples/mails.txt
 local tide = require "tidemill"
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Look up in Redis: the names of a whole batch by one MGET (redis_names.lua). Redis may be away: the messages wait for
--- it. Takes Debian's lua-redis and lua-socket, which run under LuaJIT.
+-- Look up in Redis.
+-- redis_names.lua asks for the names of a whole batch with one MGET. While Redis is down, messages wait. It needs
+-- Debian's packages lua-redis and lua-socket, which work with LuaJIT.
 local tide = require "tidemill"
 
 return tide.pipeline "redis-lookup" {

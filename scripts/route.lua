@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Route to topics by a field: each level has a topic, and there is one for the rest.
+-- Route to topics by a field.
+-- Errors and warnings have a topic each. All other levels go to a third one.
 --   tidemill run scripts/route.lua --input scripts/samples/logs.jsonl --output-format json
 local tide = require "tidemill"
 

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- Keep a sample: one of ten users, and of these every message, in each run and on each machine the same ones. Messages
--- without a key are left out.
+-- Keep a sample.
+-- One of ten users is chosen by a hash of the key, so every run on every machine chooses the same users. All messages
+-- of a chosen user pass. Messages without a key are dropped.
 --   tidemill run scripts/sample.lua --input scripts/samples/visits.recorded.jsonl --input-format json --set percent=50
 local tide = require "tidemill"
 

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Split a message into several: one for each item of a cart. The cart is committed once all of them are delivered.
+-- Split a message into several.
+-- A cart becomes one message for each of its items. The offset of the cart is committed once all of them are delivered.
 --   tidemill run scripts/split.lua --input scripts/samples/carts.jsonl --output-format json
 local tide = require "tidemill"
 

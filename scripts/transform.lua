@@ -3,7 +3,7 @@
 local tide = require "tidemill"
 
 return function(message)
-  local event = message.json -- a view; what is no JSON makes this one message a dead letter
+  local event = message.json -- a view; a value that is not JSON makes a dead letter
   if tide.json.type(event) ~= "object" then return message end -- null (a deletion), a number: as it came
   if event.level == "debug" then return nil end -- filtered; the offset still moves
   if type(event.value) == "number" then

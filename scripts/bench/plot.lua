@@ -4,6 +4,10 @@ local plot = {}
 
 local LABEL, BAR, GAP, ROW, TOP, BOTTOM = 350, 300, 110, 24, 60, 34
 
+-- As docs/pictures has it (scripts/site/pictures.sh).
+local DARK = "@media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .tick { fill: #9198a1 } "
+  .. ".grid { stroke: #30363d } .spread { stroke: #e6edf3 } .page { fill: #0d1117 } }"
+
 local function escape(text)
   return (text:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"))
 end
@@ -83,8 +87,10 @@ function plot.bars(rows, panels, colours, note)
     .. ".tick { text-anchor: middle; fill: #555; font-size: 11px } .label { text-anchor: end } "
     .. ".grid { stroke: #ddd } .spread { stroke: #222; stroke-width: 1.5 }")
   for _, colour in ipairs(colours) do line(out, ".%s { fill: %s }", colour[1], colour[2]) end
+  line(out, ".page { fill: #fff }")
+  line(out, "%s", DARK)
   line(out, "</style>")
-  line(out, '<rect width="100%%" height="100%%" fill="#fff"/>')
+  line(out, '<rect width="100%%" height="100%%" class="page"/>')
   for i, row in ipairs(rows) do
     line(out, '<text x="%d" y="%d" class="label">%s</text>', LABEL - 10, TOP + (i - 1) * ROW + ROW - 12,
       escape(row.title))

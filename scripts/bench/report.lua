@@ -241,7 +241,15 @@ local PARTS = { { "compare", "Throughput" }, { "limits", "What limits" }, { "lat
 local file = io.open(DOCUMENT)
 local document = file and file:read "*a" or ""
 if file then file:close() end
-local parts = { "# Benchmarks\n\n<!-- Written by `make bench` (scripts/bench/report.lua). -->\n" }
+local parts = { [[
+# Benchmarks
+
+What tidemill costs, measured on one machine in turn with a bare loop of librdkafka in C and with other tools. `make
+bench` measures on your machine and writes this page. "The aim" is what the project wanted to reach; where it was
+missed, the text says why.
+
+<!-- Written by `make bench` (scripts/bench/report.lua). -->
+]] }
 for _, part in ipairs(PARTS) do
   local name, title = part[1], part[2]
   local results = figures.load(name) or (...) == "short" and figures.load(name, true)

@@ -180,10 +180,12 @@ local function document(results, host)
     axes[i] = ("- `%s`: %s"):format(axis[1], table.concat(values, ", "))
   end
   return ([[
-<!-- Written by `make bench-tune`. -->
 # tune against a full grid
 
-For each of five workloads every combination of these settings was run (%d runs, in an order that is shuffled):
+<!-- Written by `make bench-tune`. -->
+
+How near the settings that `tidemill tune` finds come to the best ones. For each of five workloads every combination of
+these settings was run (%d runs, in shuffled order):
 
 %s
 

@@ -15,6 +15,7 @@ rm -rf "$site/pages/man"
 cp README.md "$site/pages/index.md"
 cp ARCHITECTURE.md CONTRIBUTING.md CHANGELOG.md "$site/pages"
 cp -r packaging "$site/pages/packaging"
+cp scripts/site/extra.css "$site/pages"
 mkdir "$site/pages/scripts"
 cp scripts/*.lua "$site/pages/scripts"
 find "$site/pages" -maxdepth 1 -name '*.md' -exec sed -i -E \

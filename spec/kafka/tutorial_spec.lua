@@ -24,7 +24,7 @@ kafka.describe("docs/tutorial.md", {}, function()
     local text = files.read("docs/tutorial.md"):gsub("9464", tostring(port))
     local wanted, found, err = page.play(text, pipeline_file.folder(), PROGRAM:match "^(.*)/",
       { KAFKA = kafka.bootstrap() })
-    assert.is_true(#wanted > 2000)
+    assert.is_true(#wanted > 1500)
     assert.equal(wanted, found, err)
   end)
 end)
