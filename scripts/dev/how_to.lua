@@ -83,8 +83,8 @@ end
 
 local function index(list)
   local lines = { "# How to ...\n", GENERATED:format("*"),
-    "Each recipe is a pipeline to run and to change: a file of `scripts/`, with a sample of its input. A package\n"
-      .. "has them in `/usr/share/doc/tidemill/examples`. What a transform can do is in [transforms.md](../transforms.md)." }
+    "Each recipe is a pipeline to run and to change: a file of `scripts/`, with a sample of its input. A package has\n"
+      .. "them in `/usr/share/doc/tidemill/examples`. What a transform can do: [transforms.md](../transforms.md)." }
   local count = 0
   for _, group in ipairs(GROUPS) do
     lines[#lines + 1] = ("\n## %s\n"):format(group[1])
