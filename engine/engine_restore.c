@@ -68,18 +68,22 @@ static double seconds(const struct tide_restore *restore, int64_t now_us)
 }
 
 /* Of all topics, since they have come together. */
-static void release(struct tide_engine *engine, int32_t number)
+static int release(struct tide_engine *engine, int32_t number)
 {
     struct tide_source *source = engine->source;
+    int status = TIDE_OK;
     engine->restore.partitions++;
     for (uint32_t i = 0; i < source->partition_count; i++) {
         const struct tide_partition *partition = &source->partitions[i];
         if (partition->number != number || !partition->owned)
             continue;
-        tide_states_restored(engine->chain.states, i, partition->begin);
+        status = tide_states_restored(engine->chain.states, i, partition->begin);
+        if (status < 0)
+            return status;
         source->ops->release(source, i);
     }
     engine->chain.progress = true;
+    return status;
 }
 
 static void ended(struct tide_engine *engine, int64_t now_us)
@@ -131,13 +135,16 @@ static ssize_t take(struct tide_engine *engine)
 int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
 {
     uint32_t index;
+    int status = TIDE_OK;
     if (engine->restore.since_us == 0 || engine->run.state != TIDE_ENGINE_READING)
         return TIDE_OK;
     ssize_t count = take(engine);
     if (count < 0)
         return (int)count;
-    while (engine->changelog->ops->ended(engine->changelog, &index))
-        release(engine, engine->source->partitions[index].number);
+    while (status == TIDE_OK && engine->changelog->ops->ended(engine->changelog, &index))
+        status = release(engine, engine->source->partitions[index].number);
+    if (status < 0)
+        return status;
     if (engine->changelog->ops->busy(engine->changelog))
         log_progress(engine, now_us);
     else

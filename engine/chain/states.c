@@ -43,27 +43,6 @@ void tide_states_add_timers(struct tide_states *states, uint32_t state, int64_t 
     tide_timers_add(states->timers, state, grace_ms);
 }
 
-int tide_states_open(struct tide_states *states)
-{
-    int status = TIDE_OK;
-    char owner[600];
-    bool copy = states->inputs_text != NULL;
-    /* What files were counted into is not what the changelog of this input has. */
-    snprintf(owner, sizeof(owner), "%.180s%s%.380s", states->pipeline,
-             copy ? TIDE_STORE_CHANGELOG : "", copy ? states->inputs_text : "");
-    states->store = copy ? tide_store_open_copy(states->dir, owner)
-                         : tide_store_open(states->dir, owner, 0);
-    if (!states->store)
-        return tide_failure();
-    for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {
-        struct tide_state_named *state = &states->states[i];
-        status = tide_store_state(states->store, state->name, state->by, &state->number);
-        if (tide_timers_has(states->timers, i))
-            tide_store_has_timers(states->store, state->number);
-    }
-    return status;
-}
-
 int tide_states_status(const struct tide_states *states)
 {
     return states->status < 0 ? tide_fail(states->status, "%s", states->text) : TIDE_OK;

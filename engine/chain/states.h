@@ -61,6 +61,12 @@ struct tide_timeline;
 struct tide_timers;
 struct tide_topics;
 
+/** The key of the entry that says by what the keys of a state are made (tide_states_add), in each partition of a changelog:
+ * whoever has the changelog alone would go on with a state that was kept by another key. Messages with this key are
+ * rejected. */
+#define TIDE_STATES_BY "\0by"
+enum { TIDE_STATES_BY_LENGTH = 3 };
+
 struct tide_state_value {
     uint32_t references;
     uint32_t kind;      /* enum tide_state_kind */
@@ -171,8 +177,9 @@ int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32
  * the source, as its sequence the state. Those of one partition and state are in order. */
 int tide_states_restore(struct tide_states *states, const struct tide_message *records,
                         size_t count);
-/** All its changelogs are restored. `begin`: the offset of the input from which the partition is read. */
-void tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin);
+/** All its changelogs are restored. `begin`: the offset of the input from which the partition is read. TIDE_ECONFIG: one of
+ * them was kept by another key. */
+int tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin);
 /** What was not stored of the partition is dropped. */
 void tide_states_forget(struct tide_states *states, uint32_t index);
 

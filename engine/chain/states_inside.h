@@ -7,7 +7,7 @@
  *   states.c         values in memory, changes that are not stored yet
  *   states_changelog.c   sends what a commit covers to the changelog
  *   states_restore.c     restores partitions from it
- *   states_store.c   what a commit can cover, and its transaction in the store
+ *   states_store.c   opens the store; what a commit can cover, and its transaction in the store
  *   states_timers.c  which timers are due */
 #ifndef TIDE_CHAIN_STATES_INSIDE_H
 #define TIDE_CHAIN_STATES_INSIDE_H
@@ -55,6 +55,7 @@ struct tide_state_log {
     int64_t
         restored; /* what the store had of it up to this offset when it was assigned, and since then; -1 = nothing */
     int64_t end; /* after the last record that was acknowledged and is not stored yet; -1 = none */
+    bool has_by; /* it has the entry TIDE_STATES_BY, or a change that makes it waits */
 };
 
 struct tide_state_partition {

@@ -2,6 +2,8 @@
  * Restores partitions that were assigned from their changelogs into the store (chain/states.h). What the store has of a
  * partition is the changelog up to one offset at least, which is stored with it: so it can be gone on with whenever the
  * restoring or the process was ended. Start reading at tide_states_assigned. */
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/grow.h"
@@ -57,7 +59,7 @@ static int begin_log(struct tide_states *states, uint32_t state, int32_t number)
     if (found < 0)
         return found;
     bool from_there = found == 1 && !is_too_old(states, state, number, &position);
-    *log = (struct tide_state_log){from_there ? position.offset : -1, -1};
+    *log = (struct tide_state_log){from_there ? position.offset : -1, -1, false};
     /* What is there without an offset is of a changelog that was lost. */
     return from_there ? TIDE_OK : clear(states, state, number);
 }
@@ -237,10 +239,32 @@ int tide_states_restore(struct tide_states *states, const struct tide_message *r
     return TIDE_OK;
 }
 
+/* A changelog that was written before there was the entry does not have it. */
+static int check_by(const struct tide_states *states, uint32_t state, int32_t number)
+{
+    const struct tide_state_named *named = &states->states[state];
+    struct tide_store_key key = {named->number, number, TIDE_STATES_BY, TIDE_STATES_BY_LENGTH};
+    struct tide_store_value value;
+    int found = tide_store_get(states->store, &key, &value);
+    if (found <= 0)
+        return found;
+    if (value.length == strlen(named->by) && memcmp(value.bytes, named->by, value.length) == 0)
+        return TIDE_OK;
+    return tide_fail(TIDE_ECONFIG,
+                     "topic \"%s\" partition %d has the state \"%s\" by %.*s, which this pipeline "
+                     "keeps by %s; name another state",
+                     named->topic, number, named->name, (int)value.length, value.bytes, named->by);
+}
+
 /* A batch of an assignment before may have had values found meanwhile. */
-void tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin)
+int tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin)
 {
     const struct tide_state_index *at = &states->indexes[index];
+    int status = TIDE_OK;
+    for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++)
+        status = check_by(states, i, at->number);
+    if (status < 0)
+        return tide_states_failed(states, status);
     tide_states_reload(states, index, at->number);
     if (begin <= at->newest)
         tide_log(TIDE_LOG_WARN,
@@ -248,4 +272,5 @@ void tide_states_restored(struct tide_states *states, uint32_t index, int64_t be
                  "messages up to %lld: those between count twice (were offsets of the group set "
                  "back, or is it the state of another topic?)",
                  at->topic, at->number, (long long)begin, (long long)at->newest);
+    return TIDE_OK;
 }

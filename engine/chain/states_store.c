@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
- * What a commit covers of the changes, and its transaction in the store. It is chosen when the commit begins, and stored
+ * Opens the store; what a commit covers of the changes, and its transaction in the store. It is chosen when the commit begins, and stored
  * once its answer is there (with a changelog) or before it is asked for (files): meanwhile a partition may be revoked, and
  * is not covered any more. Start reading at tide_states_begin. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/grow.h"
+#include "base/log.h"
 #include "base/status.h"
 #include "chain/offsets.h"
 #include "chain/states_inside.h"
@@ -18,6 +20,51 @@ enum {
     SWEPT =
         1000 /* values of the store that are looked at in each commit, whether they have expired */
 };
+
+/* ---- opening ---- */
+
+/* Its values are what they were when a step had it last. */
+static int tell_left(const struct tide_states *states)
+{
+    struct tide_store_state left;
+    int64_t after = -1;
+    int found;
+    while ((found = tide_store_next_state(states->store, after, &left)) == 1) {
+        uint32_t i = 0;
+        while (i < states->state_count && states->states[i].number != left.number)
+            i++;
+        if (i == states->state_count && states->dir)
+            tide_log(TIDE_LOG_INFO,
+                     "state_dir %s: no step has the state \"%.*s\"; it stays as it is, and misses "
+                     "what is read from now on: a step that begins anew needs another name",
+                     states->dir, (int)left.length, left.text);
+        after = left.number;
+    }
+    return found;
+}
+
+int tide_states_open(struct tide_states *states)
+{
+    int status = TIDE_OK;
+    char owner[600];
+    bool copy = states->inputs_text != NULL;
+    /* What files were counted into is not what the changelog of this input has. */
+    snprintf(owner, sizeof(owner), "%.180s%s%.380s", states->pipeline,
+             copy ? TIDE_STORE_CHANGELOG : "", copy ? states->inputs_text : "");
+    states->store = copy ? tide_store_open_copy(states->dir, owner)
+                         : tide_store_open(states->dir, owner, 0);
+    if (!states->store)
+        return tide_failure();
+    for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {
+        struct tide_state_named *state = &states->states[i];
+        status = tide_store_state(states->store, state->name, state->by, &state->number);
+        if (tide_timers_has(states->timers, i))
+            tide_store_has_timers(states->store, state->number);
+    }
+    return status == TIDE_OK ? tell_left(states) : status;
+}
+
+/* ---- a commit ---- */
 
 static int write_change(struct tide_states *states, const struct tide_state_change *change)
 {
@@ -124,6 +171,37 @@ static int settle_times(struct tide_states *states)
     return TIDE_OK;
 }
 
+static int settle_by_of(struct tide_states *states, uint32_t state, uint32_t index)
+{
+    const char *by = states->states[state].by;
+    struct tide_store_value value = {0, TIDE_STATE_STRING, (uint32_t)strlen(by), by};
+    struct tide_state_entry *entry = tide_states_find(states, state, states->indexes[index].number,
+                                                      TIDE_STATES_BY, TIDE_STATES_BY_LENGTH);
+    if (!entry)
+        return tide_states_status(states);
+    if (entry->value->kind == TIDE_STATE_NONE)
+        tide_states_change(states, entry, index, states->limits[index] - 1, &value);
+    return TIDE_OK;
+}
+
+/* The first commit of a partition says by what its keys are made. It covers a message, as a change is of one. */
+static int settle_by(struct tide_states *states)
+{
+    int status = TIDE_OK;
+    for (uint32_t i = 0; i < states->index_count && i < states->limit_count; i++) {
+        const struct tide_state_index *index = &states->indexes[i];
+        for (uint32_t state = 0; index->here && states->limits[i] > 0 && status == TIDE_OK &&
+                                 state < states->state_count;
+             state++) {
+            struct tide_state_log *log = &states->partitions[index->number].logs[state];
+            if (!log->has_by)
+                status = settle_by_of(states, state, i);
+            log->has_by = true;
+        }
+    }
+    return status;
+}
+
 /* A change that is covered behind one of its key that is not would count twice: once in the value, and once more when the other
  * one's message is read again. Lowering one position may leave another change uncovered; the largest positions are found, since
  * none is lowered further than it has to be. */
@@ -184,7 +262,7 @@ int tide_states_begin(struct tide_states *states, const struct tide_position *po
     if (status < 0)
         return status;
     set_limits(states, positions, count);
-    if ((status = settle_times(states)) < 0)
+    if ((status = settle_times(states)) < 0 || (status = settle_by(states)) < 0)
         return status;
     for (uint32_t i = 0; i < states->partition_count * states->state_count; i++)
         if (states->partitions[i / states->state_count].logs)

@@ -42,8 +42,9 @@ const char *tide_state_problem(const char *missing, const char *key, uint32_t le
         snprintf(text, sizeof(text), "the message has no key (option \"by\"): %s", missing);
         return text;
     }
-    if (length >= TIDE_TIMERS_KEY_LENGTH &&
-        memcmp(key, TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH) == 0)
+    if ((length >= TIDE_TIMERS_KEY_LENGTH &&
+         memcmp(key, TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH) == 0) ||
+        (length == TIDE_STATES_BY_LENGTH && memcmp(key, TIDE_STATES_BY, length) == 0))
         return "the key of the message is one that tidemill uses itself";
     if (length <= TIDE_STORE_KEY)
         return NULL;

@@ -17,6 +17,11 @@
 
 #include "store/store.h"
 
+/** What the entry of the pipeline begins with. Version 1 had no checksums but those of values. */
+#define TIDE_STORE_FORMAT "tidemill state 2 of "
+/** The reason why a store of another version is none of this one: it is not damaged. */
+#define TIDE_STORE_OTHER_FORMAT "it has the format of another version of tidemill"
+
 enum {
     TIDE_STORE_PREFIX = 9, /* of a value's key: 'S', state, partition */
     TIDE_STORE_ROOM = TIDE_STORE_KEY + TIDE_STORE_PREFIX + 8 /* for any key of the table */

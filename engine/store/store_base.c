@@ -2,6 +2,7 @@
  * What all files of the store need: failures, the read transaction, numbers in keys. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/statvfs.h>
 
 #include "base/status.h"
@@ -18,12 +19,12 @@ static bool is_full(const struct tide_store *store, int code)
 
 int tide_store_damaged(struct tide_store *store, const char *why)
 {
+    bool other = strcmp(why, TIDE_STORE_OTHER_FORMAT) == 0;
     tide_store_rollback(store);
-    return tide_fail(
-        TIDE_EDATA,
-        "the store %s is damaged (%s); without it the state is restored where it has a "
-        "changelog, and on files begins empty and reads its input from the start",
-        store->dir, why);
+    return tide_fail(TIDE_EDATA,
+                     "the store %s is %s (%s); without it the state is restored where it has a "
+                     "changelog, and on files begins empty and reads its input from the start",
+                     store->dir, other ? "not read" : "damaged", why);
 }
 
 int tide_store_failed(struct tide_store *store, int code, const char *what)

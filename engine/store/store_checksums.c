@@ -47,6 +47,15 @@ uint32_t tide_store_checksum(const MDB_val *key, const char *data, size_t length
     return (uint32_t)(tide_store_hash(hash, data, length) >> 32);
 }
 
+/* The entry of the pipeline is the first of the table, so it is looked at before any entry that looks damaged. */
+static bool is_of_other_format(const MDB_val *data)
+{
+    static const char format[] = TIDE_STORE_FORMAT, any[] = "tidemill state ";
+    return data->mv_size >= sizeof(any) && memcmp(data->mv_data, any, sizeof(any) - 1) == 0 &&
+           (data->mv_size < sizeof(format) ||
+            memcmp(data->mv_data, format, sizeof(format) - 1) != 0);
+}
+
 const char *tide_store_check_entry(const MDB_val *key, const MDB_val *data)
 {
     struct tide_store_value value;
@@ -55,6 +64,8 @@ const char *tide_store_check_entry(const MDB_val *key, const MDB_val *data)
     if (what == 'S' && key->mv_size >= TIDE_STORE_PREFIX &&
         key->mv_size <= TIDE_STORE_PREFIX + TIDE_STORE_KEY)
         return tide_store_is_value(key, data, &value) ? NULL : "the checksum of a value is wrong";
+    if (what == 'I' && is_of_other_format(data))
+        return TIDE_STORE_OTHER_FORMAT;
     if (!what || !strchr("INPT", what) || data->mv_size < sizeof(check))
         return "an entry is none of a store";
     size_t length = data->mv_size - sizeof(check);

@@ -17,7 +17,7 @@
 static const size_t FIRST_MAP = (size_t)16 << 30; /* address space only */
 #define NOTHING "state_dir %s: there is no state yet; the pipeline makes it when it runs"
 
-static const char FORMAT[] = "tidemill state 2 of ";
+static const char FORMAT[] = TIDE_STORE_FORMAT;
 
 /* Its files stay as long as they are open, though they have no names any more. */
 static void remove_files(const struct tide_store *store)

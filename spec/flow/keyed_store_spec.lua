@@ -115,6 +115,25 @@ return tide.pipeline %q {
     refused(65, 'the store state is damaged (the checksum of a value is wrong')
     write('state/data.mdb', ('x'):rep(#store))
     refused(65, 'the store state is damaged')
+    write('state/data.mdb', (store:gsub('tidemill state 2 of', 'tidemill state 1 of')))
+    refused(65, 'the store state is not read (it has the format of another version of tidemill)')
+  end)
+
+  it('names a state that no step has any more, and leaves it as it is', function()
+    begin()
+    local _, text = run()
+    assert.is_nil(text:find('no step has', 1, true), text)
+    write('p.lua', (PIPELINE:format('counts', 'k'):gsub('"counts", p', '"others", p')))
+    write('in', lines(1, 3010))
+    _, text = run()
+    assert.is_truthy(text:find('state_dir state: no step has the state "counts, by json:k"', 1, true), text)
+    write('p.lua', PIPELINE:format('counts', 'k'))
+    write('in', lines(1, 3017))
+    _, text = run()
+    assert.is_truthy(text:find('no step has the state "others, by json:k"', 1, true), text)
+    local last
+    for line in io.lines(folder .. '/out') do last = line:match '%d+$' end
+    assert.equal(429, tonumber(last)) -- 428 of 3000, and one of the seven that came last
   end)
 
   -- In a namespace of its own, where a folder can be a small disk.

@@ -62,6 +62,31 @@ kafka.describe("state with a changelog, when", { input = { 3 }, output = { 1 } }
     assert.equal(30, inputs.count(t.output))
   end)
 
+  it("state_dir is lost and the key is another than before, ends with 78 and counts nothing by it", function()
+    kafka.produce(t.input, { { key = "a", value = '{"n":1}', partition = 0 },
+      { key = "a", value = '{"n":2}', partition = 0 } })
+    engine.run(definition())
+    local by_number = { steps = definition().steps:gsub('state = "', 'by = "json:n", state = "') }
+    os.execute("rm -rf " .. folder)
+    kafka.produce(t.input, { { key = "a", value = '{"n":3}', partition = 0 } })
+    local run = engine.run(definition(by_number), { code = 78 })
+    assert.is_true(run:says(('topic "spec.%s.changelog" partition 0 has the state "%s" by key, which this pipeline '
+      .. "keeps by json:n; name another state"):format(state, state)), run:stderr())
+    assert.equal(2, inputs.count(t.output))
+    os.execute("rm -rf " .. folder)
+    engine.run(definition())
+    assert.equal(3, inputs.count(t.output))
+    assert.equal('{"n":3} 3', kafka.consume(t.output)[3].value)
+  end)
+
+  it("a message has a key of tidemill's own, makes it a dead letter", function()
+    kafka.produce(t.input, { { key = "\0by", value = "1" }, { key = "\0watermark", value = "2" },
+      { key = "\0other", value = "3" } })
+    engine.run(definition())
+    assert.equal("3 1", kafka.consume(t.output)[1].value)
+    assert.equal(2, #kafka.consume(t.letters))
+  end)
+
   it("a key has 100 KB, makes it a dead letter, and counts the others", function()
     local long = ("k"):rep(100000)
     kafka.produce(t.input, { { key = long, value = "5" }, { key = "a", value = "1" },

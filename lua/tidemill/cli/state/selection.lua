@@ -9,7 +9,9 @@ local stderr = require("tidemill.cli.stderr")
 local stores = require("tidemill.cli.state.stores")
 local tide = require("tidemill.run.ffi")
 
-local OWN = "\0watermark" -- the engine keeps newest times at such keys (chain/timers.h); no message has one
+-- The engine keeps newest times, and by what keys are made, at such keys (chain/timers.h, chain/states.h); no message
+-- has one.
+local TIME, BY = "\0watermark", "\0by"
 
 local selection = {}
 local Selection = {}
@@ -98,7 +100,7 @@ function Selection:each(each)
   for _, state in ipairs(self.states) do
     local stopped
     local done, reason, status = self.store:each(state, self.partition, function(partition, key, value)
-      if key:sub(1, #OWN) == OWN then return true end
+      if key:sub(1, #TIME) == TIME or key == BY then return true end
       stopped = each(state, partition, key, value, state_line.lives(value, self.now_ms)) == false
       return not stopped
     end)
