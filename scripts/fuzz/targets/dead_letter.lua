@@ -102,7 +102,7 @@ local function check_round_trip(text)
   assert(same_headers(found.headers, headers), "other headers")
   assert((found.error or "") == plain and found.original_partition == 3 and found.original_offset == 7, "other fields")
   assert(keep)
-  check_found(found)
+  if #text % 4 == 0 then check_found(found) end -- as costly as all else
 end
 
 local seen = {}

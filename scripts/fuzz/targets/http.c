@@ -182,7 +182,7 @@ struct live {
     bool told_end; /* the client has got the end of the answer */
 };
 
-enum { PERIOD = 1 << 16, MOST_WRITTEN = 1 << 19 };
+enum { PERIOD = 1 << 16, MOST_WRITTEN = 1 << 19, OPERATIONS = 100 };
 
 /* What is written at a place of the answer: it repeats itself, so any piece of it lies in one array. */
 static const char *bytes_at(size_t at)
@@ -296,8 +296,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     void *context = tide_answer_uri(live.http, uri, &connection);
     tide_answer(live.http, &connection, uri, method, "HTTP/1.1", "", &none, &context);
     check_answer(&connection, method, uri);
-    while (input.left > 0 &&
-           connection.suspended + (connection.answer && connection.answer->reader))
+    for (int i = 0; i < OPERATIONS && input.left > 0 &&
+                    connection.suspended + (connection.answer && connection.answer->reader);
+         i++)
         act(&live, fuzz_byte(&input), uri, &context);
     leave(&live, &context);
     tide_http_free(live.http);
