@@ -11,6 +11,7 @@
 -- structured_data = { [id] = { [name] = text } }; of a name that is there several times a list of its texts. A message
 -- of RFC 3164 has its tag as app_name, and as procid what stands in [] behind it.
 local arguments = require("tidemill.lib.arguments")
+local check = require("tidemill.run.check")
 local calendar = require("tidemill.lib.calendar")
 local marks = require("tidemill.run.marks")
 
@@ -151,6 +152,9 @@ end
 
 -- ---- entry -> text ----
 
+local KNOWN = { format = true, facility = true, severity = true, timestamp = true, hostname = true, app_name = true,
+  procid = true, msgid = true, structured_data = true, message = true }
+
 local function fail(text, ...)
   error({ ("tide.syslog.encode: " .. text):format(...) }, 0)
 end
@@ -194,7 +198,10 @@ local function data_of(data)
     parts[#parts + 1] = "[" .. id
     for _, name in ipairs(sorted_names(data[id])) do
       local values = data[id][name]
-      for _, value in ipairs(type(values) == "table" and values or { values }) do
+      if type(values) ~= "table" then values = { values } end
+      local wrong = check.not_array(values)
+      if wrong then fail("the values of %s are a list; this has %s", name, wrong) end
+      for _, value in ipairs(values) do
         if type(value) ~= "string" then fail("the value of %s is a text, got %s", name, arguments.shown(value)) end
         parts[#parts + 1] = (' %s="%s"'):format(name, (value:gsub('["\\%]]', "\\%0")))
       end
@@ -229,12 +236,18 @@ local function encode_3164(entry, priority)
       fail("%s cannot be written by RFC 3164: %s", name, arguments.shown(entry[name]))
     end
   end
+  for name, value in pairs(entry) do
+    if back[name] == nil then fail("%s cannot be written by RFC 3164: %s", name, arguments.shown(value)) end
+  end
   return text
 end
 
 function syslog.encode(entry)
   if type(entry) ~= "table" then error("tide.syslog.encode takes a table, got " .. arguments.shown(entry), 2) end
   local ok, result = pcall(function()
+    for name in pairs(entry) do
+      if not KNOWN[name] then fail("an entry has no %s", arguments.shown(name)) end
+    end
     if entry.message ~= nil and type(entry.message) ~= "string" then
       fail("message is a text, got %s", arguments.shown(entry.message))
     end

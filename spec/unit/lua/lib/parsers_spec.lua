@@ -146,6 +146,19 @@ describe("tide.syslog", function()
     assert.has_error(function() syslog.encode { facility = 24, severity = 0 } end)
     assert.has_error(function() syslog.encode { facility = 1, severity = 0, hostname = "a b" } end)
     assert.has_error(function() syslog.encode { facility = 1, severity = 0, structured_data = { x = { y = 1 } } } end)
+    for problem, more in pairs {
+      ['an entry has no "appname"'] = { appname = "su" },
+      ["the values of y are a list; this has "] = { structured_data = { x = { y = { z = "lost" } } } },
+      ["msgid cannot be written by RFC 3164"] = { format = "rfc3164", msgid = "ID47" },
+      ["structured_data cannot be written by RFC 3164"] = { format = "rfc3164", structured_data = { x = { y = "z" } } },
+      ["procid cannot be written by RFC 3164"] = { format = "rfc3164", procid = "7" },
+    } do
+      local entry = { facility = 1, severity = 0, hostname = "h", timestamp = more.format and "Oct 11 22:14:15" or nil }
+      for name, value in pairs(more) do entry[name] = value end
+      local ok, text = pcall(syslog.encode, entry)
+      assert.is_false(ok)
+      assert.is_truthy(text:find(problem, 1, true), text)
+    end
   end)
 
   it("tide.syslog decodes what it encoded", function()
