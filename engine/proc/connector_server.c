@@ -16,24 +16,24 @@
 #include "proc/connector.h"
 #include "proc/connector_inside.h"
 
-enum { MOST_LOOKUPS = 64 }; /* at once; the oldest is given up for a new one */
+enum { MOST_LOOKUPS = 8 }; /* of a channel at once: its oldest is given up for a new one */
 
 struct tide_connector_server {
     struct tide_hosts *hosts;
-    struct pollfd *fds; /* life, the first lookup of names, channels, questions */
+    struct pollfd *fds; /* life, the first lookup of names, channels, questions of each channel */
     uint32_t channels;
-    uint32_t next_lookup;
-    bool ready; /* names were looked up */
+    uint32_t *next_lookup; /* of each channel */
+    bool ready;            /* names were looked up */
 };
 
 enum { LIFE, NAMES, CHANNELS };
 
 /* The answer to a request for names: one end of a pair, at whose other end questions are read. */
-static int open_lookup(struct tide_connector_server *server, int *error)
+static int open_lookup(struct tide_connector_server *server, uint32_t channel, int *error)
 {
     int ends[2];
-    struct pollfd *place =
-        &server->fds[CHANNELS + server->channels + server->next_lookup++ % MOST_LOOKUPS];
+    struct pollfd *places = &server->fds[CHANNELS + server->channels + channel * MOST_LOOKUPS];
+    struct pollfd *place = &places[server->next_lookup[channel]++ % MOST_LOOKUPS];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) {
         *error = errno;
         return -1;
@@ -92,8 +92,9 @@ static bool send_answer(int channel, const struct tide_connect_answer *answer, i
 }
 
 /* An empty message cannot be told from the end of file but by poll(), which leaves out what is negative. */
-static void take_request(struct tide_connector_server *server, struct pollfd *channel)
+static void take_request(struct tide_connector_server *server, uint32_t number)
 {
+    struct pollfd *channel = &server->fds[CHANNELS + number];
     struct tide_connect_request request;
     struct tide_connect_answer answer = {.error = EACCES};
     ssize_t size = recv(channel->fd, &request, sizeof(request), MSG_DONTWAIT | MSG_TRUNC);
@@ -104,7 +105,7 @@ static void take_request(struct tide_connector_server *server, struct pollfd *ch
         return;
     tide_hosts_refresh(server->hosts);
     if (request.kind == TIDE_CONNECT_NAMES)
-        fd = open_lookup(server, &answer.error);
+        fd = open_lookup(server, number, &answer.error);
     else if (may_reach(server, &request))
         fd = begin_connection(&request, &answer.error);
     answer.number = request.number;
@@ -119,7 +120,7 @@ static void take_request(struct tide_connector_server *server, struct pollfd *ch
 static void answer_lookups(struct tide_connector_server *server)
 {
     struct pollfd *lookups = server->fds + CHANNELS + server->channels;
-    for (uint32_t i = 0; i < MOST_LOOKUPS; i++) {
+    for (uint32_t i = 0; i < server->channels * MOST_LOOKUPS; i++) {
         if (lookups[i].fd < 0 || !lookups[i].revents)
             continue;
         tide_lookup_answer(lookups[i].fd, server->hosts);
@@ -133,9 +134,10 @@ struct tide_connector_server *tide_connector_server_new(struct tide_hosts *hosts
                                                         int life)
 {
     struct tide_connector_server *server = tide_alloc(sizeof(*server));
-    uint32_t places = CHANNELS + count + MOST_LOOKUPS;
+    uint32_t places = CHANNELS + count * (1 + MOST_LOOKUPS);
     *server = (struct tide_connector_server){.hosts = hosts, .channels = count};
     server->fds = tide_alloc(sizeof(*server->fds) * places);
+    server->next_lookup = tide_alloc(sizeof(*server->next_lookup) * count);
     for (uint32_t i = 0; i < places; i++)
         server->fds[i] = (struct pollfd){-1, POLLIN, 0};
     for (uint32_t i = 0; i < count; i++)
@@ -150,7 +152,7 @@ struct tide_connector_server *tide_connector_server_new(struct tide_hosts *hosts
 bool tide_connector_server_turn(struct tide_connector_server *server, int timeout_ms)
 {
     struct pollfd *fds = server->fds;
-    uint32_t count = CHANNELS + server->channels + MOST_LOOKUPS;
+    uint32_t count = CHANNELS + server->channels * (1 + MOST_LOOKUPS);
     if (poll(fds, server->ready ? count : CHANNELS, timeout_ms) <= 0)
         return true;
     if (fds[LIFE].revents)
@@ -165,7 +167,7 @@ bool tide_connector_server_turn(struct tide_connector_server *server, int timeou
     answer_lookups(server);
     for (uint32_t i = 0; i < server->channels; i++) {
         if (fds[CHANNELS + i].revents)
-            take_request(server, &fds[CHANNELS + i]);
+            take_request(server, i);
     }
     return true;
 }
