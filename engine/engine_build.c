@@ -77,14 +77,14 @@ static bool plan_keeps_state(const struct tide_plan *plan)
     return false;
 }
 
-/* What reads and writes the changelogs. A trial has no state_dir, and must not write to them. In exactly_once they are in the transaction of the results; else there is another one,
- * of another producer. */
+/* What reads and writes the changelogs. A trial has no state_dir, and must not write to them. In exactly_once they are in the
+ * transaction of the results; else there is another one, of another producer, which holds little at once. */
 static int build_changelog(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_chain *chain = &engine->chain;
     struct tide_sink_plan apart = {.medium = TIDE_MEDIUM_KAFKA,
-                                   .max_messages = 100000,
-                                   .max_bytes = 64 << 20,
+                                   .max_messages = 20000,
+                                   .max_bytes = 16 << 20,
                                    .timeout_us = plan->source.timeout_us};
     if (plan->changelog) {
         engine->changelog = plan->changelog;

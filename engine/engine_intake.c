@@ -5,6 +5,7 @@
  * tide_engine_read_source. */
 #include "base/log.h"
 #include "base/status.h"
+#include "chain/states.h"
 #include "engine_inside.h"
 #include "shm/counters.h"
 
@@ -148,7 +149,7 @@ static ssize_t read_once(struct tide_engine *engine, size_t max, int64_t now_us)
 static bool is_held(struct tide_engine *engine)
 {
     const struct tide_chain *chain = &engine->chain;
-    return chain->all_needed ||
+    return chain->all_needed || tide_states_room(chain->states) == TIDE_STATES_FULL ||
            (chain->unordered && tide_offsets_kept(chain->offsets) >= MOST_KEPT);
 }
 

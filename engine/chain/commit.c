@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Commits positions: decides when, collects what moved, hands it to the source or to the sink, and takes the answer.
- * The tracker counts how often a position moved, so asking in each turn costs nothing; the positions themselves are
- * collected when a commit is due. Start reading at try_commit, which every one goes through; the states are in commit.h. */
+ * Commits positions: decides when, collects what moved, hands it to the source or to the sink, and takes the answer. The
+ * tracker counts how often a position moved, so asking in each turn costs nothing; they are collected when a commit is due.
+ * Start reading at try_commit, which every one goes through; the states are in commit.h. */
 #include "chain/commit.h"
 
 #include <stdlib.h>
@@ -150,18 +150,19 @@ static bool is_ahead(const struct tide_commit *commit)
            !tide_offsets_at_barrier(commit->chain->offsets);
 }
 
-/* With neither a time nor a number: as soon as anything is complete. */
+/* With neither a time nor a number: as soon as anything is complete. With one: sooner when state has no room. */
 static bool is_due(const struct tide_commit *commit, int64_t now_us)
 {
     const struct tide_commit_plan *plan = &commit->plan;
     uint64_t moves = moves_since_last(commit);
     bool at_once = plan->min_time_us == 0 && plan->min_messages == 0;
     bool late = plan->min_time_us > 0 && now_us - commit->last_us >= plan->min_time_us;
+    bool many = plan->min_messages > 0 && moves >= plan->min_messages;
     if (tide_commit_resting(commit, now_us))
         return false;
     if (moves == 0)
         return (at_once || late) && is_ahead(commit);
-    return at_once || late || (plan->min_messages > 0 && moves >= plan->min_messages);
+    return at_once || late || many || tide_states_room(commit->chain->states);
 }
 
 /* Returns whether the barrier is reached. Only what the transaction needs is sent while reports are due; but what is
@@ -378,8 +379,7 @@ bool tide_commit_barrier_blocked(const struct tide_commit *commit)
            !tide_offsets_at_barrier(commit->chain->offsets);
 }
 
-/* RESTING is at rest too, but a failed commit left `dirty`, which counts as a move: so the end of a run tries again
- * within its time limit. */
+/* RESTING is at rest too, but a failed commit left `dirty`, which counts as a move: the end of a run tries again. */
 bool tide_commit_up_to_date(const struct tide_commit *commit)
 {
     bool at_rest = commit->state == TIDE_COMMIT_OPEN || commit->state == TIDE_COMMIT_RESTING;

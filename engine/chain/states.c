@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The values of keyed state in memory: a table of keys, and the list of the changes that are not stored yet. A change
- * keeps its own value, since the position of a commit may lie between two changes of a key. Start at tide_states_change. */
+ * The values of keyed state in memory: a table of keys, over the store. What of them is not stored yet is in
+ * states_changes.c. Start at tide_states_find. */
 #include "chain/states.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@
 
 enum {
     FIRST_PLACES = 1 << 12,
-    CACHE_BYTES = 64 << 20 /* of values without changes; beyond it they are dropped */
+    CACHE_BYTES = 48 << 20 /* of values without changes; beyond it they are dropped */
 };
 
 struct tide_states *tide_states_new(const char *dir, const char *pipeline)
@@ -64,7 +64,7 @@ uint64_t tide_states_fill(struct tide_states *states)
 
 /* ---- values ---- */
 
-static struct tide_state_value *new_value(const struct tide_store_value *from)
+struct tide_state_value *tide_state_value_new(const struct tide_store_value *from)
 {
     struct tide_state_value *value = tide_alloc(sizeof(*value) + from->length);
     value->references = 1;
@@ -76,18 +76,18 @@ static struct tide_state_value *new_value(const struct tide_store_value *from)
     return value;
 }
 
-static void release(struct tide_state_value *value)
+void tide_state_value_release(struct tide_state_value *value)
 {
     if (value && --value->references == 0)
         free(value);
 }
 
-static void set_value(struct tide_states *states, struct tide_state_entry *entry,
-                      struct tide_state_value *value)
+void tide_states_set_value(struct tide_states *states, struct tide_state_entry *entry,
+                           struct tide_state_value *value)
 {
     states->bytes -= entry->value ? sizeof(*value) + entry->value->length : 0;
     states->bytes += value ? sizeof(*value) + value->length : 0;
-    release(entry->value);
+    tide_state_value_release(entry->value);
     entry->value = value;
 }
 
@@ -105,7 +105,7 @@ static int load(struct tide_states *states, struct tide_state_entry *entry)
     tide_states_fill_key(states, entry, &key);
     int status = tide_store_get(states->store, &key, &found);
     if (status >= 0)
-        set_value(states, entry, new_value(&found));
+        tide_states_set_value(states, entry, tide_state_value_new(&found));
     return status < 0 ? tide_states_failed(states, status) : TIDE_OK;
 }
 
@@ -207,7 +207,7 @@ static void drop_unused(struct tide_states *states, bool all)
             *at = entry->next;
             while (entry->taken) /* at the end of the process alone: it pins the entry */
                 tide_timers_end(states->timers, entry, entry->taken->at);
-            set_value(states, entry, NULL);
+            tide_states_set_value(states, entry, NULL);
             states->bytes -= sizeof(*entry) + entry->key_length;
             states->entry_count--;
             free(entry);
@@ -228,80 +228,7 @@ void tide_states_shrink(struct tide_states *states)
         drop_unused(states, false);
 }
 
-/* ---- changes ---- */
-
-/* A timer that the entry has already is in the heap, or in the list of the store. */
-static void note_timer(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
-                       int64_t offset, const struct tide_state_value *value)
-{
-    int64_t at = tide_state_timer(value);
-    if (at != 0 && at != (entry->value ? tide_state_timer(entry->value) : 0))
-        tide_timers_set(states->timers, entry, index, offset, at);
-}
-
-/* The change that is accepted next may be covered by a commit that does not cover one before it. Mostly there is none. */
-static void note_order(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
-                       int64_t offset)
-{
-    bool same = entry->waiting > 0 && entry->newest_index == index;
-    if ((entry->waiting > 0 && !same) || (same && entry->newest_offset > offset))
-        states->crossed = states->change_count + 1;
-    if (same && entry->newest_offset > offset)
-        return;
-    entry->newest_index = index;
-    entry->newest_offset = offset;
-}
-
-void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
-                        int64_t offset, const struct tide_store_value *value)
-{
-    struct tide_state_value *changed = new_value(value);
-    note_timer(states, entry, index, offset, changed);
-    note_order(states, entry, index, offset);
-    changed->references = 2;
-    set_value(states, entry, changed);
-    entry->waiting++;
-    states->counted.changes++;
-    if (states->change_count == states->change_room)
-        tide_grow(&states->changes, &states->change_room, states->change_room * 2 + 1024,
-                  sizeof(*states->changes));
-    states->changes[states->change_count++] = (struct tide_state_change){entry, changed, offset,
-                                                                         index, false};
-}
-
-void tide_states_drop_change(const struct tide_state_change *change)
-{
-    change->entry->waiting--;
-    release(change->value);
-}
-
-bool tide_states_covers(const struct tide_states *states, const struct tide_state_change *change)
-{
-    return change->index < states->limit_count &&
-           (change->offset < states->limits[change->index] || tide_fault("bug.state_ahead"));
-}
-
-/* An entry is read from the store again, which has what was stored before. The commit that is being made does not cover the
- * partition any more. */
-static void forget_changes(struct tide_states *states, uint32_t index)
-{
-    uint32_t kept = 0, next = states->send_next, end = states->send_end, crossed = states->crossed;
-    for (uint32_t i = 0; i < states->change_count; i++) {
-        struct tide_state_change change = states->changes[i];
-        if (change.index != index || tide_fault("bug.state_kept")) {
-            states->changes[kept++] = change;
-            continue;
-        }
-        set_value(states, change.entry, NULL);
-        tide_states_drop_change(&change);
-        states->send_next -= i < next;
-        states->send_end -= i < end;
-        states->crossed -= i < crossed;
-    }
-    states->change_count = kept;
-    if (index < states->limit_count)
-        states->limits[index] = -1;
-}
+/* ---- partitions ---- */
 
 void tide_states_reload(struct tide_states *states, uint32_t index, int32_t number)
 {
@@ -309,7 +236,7 @@ void tide_states_reload(struct tide_states *states, uint32_t index, int32_t numb
     for (uint32_t i = 0; i < states->place_count; i++)
         for (struct tide_state_entry *entry = states->places[i]; entry; entry = entry->next)
             if (entry->partition == number)
-                set_value(states, entry, NULL);
+                tide_states_set_value(states, entry, NULL);
 }
 
 /* What is in flight of the partition is dropped, so nobody will say that it has ended. */
@@ -323,7 +250,7 @@ static void give_up_timers(struct tide_states *states, uint32_t index)
 /* Another engine may have the partition before it comes back, and change any of its values. */
 void tide_states_forget(struct tide_states *states, uint32_t index)
 {
-    forget_changes(states, index);
+    tide_states_forget_changes(states, index);
     tide_timers_forget(states->timers, index);
     give_up_timers(states, index);
     if (index >= states->index_count || !states->indexes[index].here)
@@ -342,7 +269,7 @@ void tide_states_free(struct tide_states *states)
     if (!states)
         return;
     for (uint32_t i = 0; i < states->change_count; i++)
-        tide_states_drop_change(&states->changes[i]);
+        tide_states_drop_change(states, &states->changes[i]);
     drop_unused(states, true);
     for (uint32_t i = 0; i < states->state_count; i++) {
         free(states->states[i].name);

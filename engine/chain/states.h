@@ -132,6 +132,11 @@ uint64_t tide_states_fill(struct tide_states *states);
 void tide_states_change(struct tide_states *states, struct tide_state_entry *entry, uint32_t index,
                         int64_t offset, const struct tide_store_value *value);
 
+/** What changes that are not stored take in memory is bounded: from one bound on a commit is due whatever its policy says,
+ * from the next one on no message may be read until changes are stored. */
+enum tide_states_room { TIDE_STATES_HAVE_ROOM = 0, TIDE_STATES_WANT_COMMIT, TIDE_STATES_FULL };
+enum tide_states_room tide_states_room(const struct tide_states *states); /* NULL has room */
+
 /** Finds for all partitions that may be committed the largest positions, up to those of the tracker, at which there is a state
  * to be stored. */
 void tide_states_choose(struct tide_states *states, const struct tide_offsets *offsets);

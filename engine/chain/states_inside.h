@@ -4,7 +4,8 @@
  *   key_places.c     keys that come in several partitions
  *   watermark.c      how far event time has come
  *   timers.c         timers that are not stored yet
- *   states.c         values in memory, changes that are not stored yet
+ *   states.c         values in memory
+ *   states_changes.c changes that are not stored yet
  *   states_changelog.c   sends what a commit covers to the changelog
  *   states_restore.c     restores partitions from it
  *   states_store.c   opens the store; what a commit can cover, and its transaction in the store
@@ -77,6 +78,8 @@ struct tide_states {
     struct tide_states_totals counted; /* but for what is known otherwise */
     struct tide_state_change *changes; /* in the order in which they were accepted */
     uint32_t change_count, change_room;
+    uint64_t waiting_bytes;      /* what they take ... */
+    uint64_t waiting_keys_bytes; /* ... and the entries that they keep in memory */
     uint32_t crossed; /* up to the last one that was accepted out of order: tide_states_choose */
     struct tide_state_input *inputs; /* by partition */
     uint32_t input_count;
@@ -116,16 +119,28 @@ bool tide_states_portion_is_full(uint32_t changes, size_t bytes);
 
 /** Keeps the failure, which is in tide_error(), and returns it. */
 int tide_states_failed(struct tide_states *states, int status);
-/** The commit that is being made covers this change. */
-bool tide_states_covers(const struct tide_states *states, const struct tide_state_change *change);
 /** The values of a partition have to be read from the store again, and its times. */
 void tide_states_reload(struct tide_states *states, uint32_t index, int32_t number);
 void tide_states_fill_key(const struct tide_states *states, const struct tide_state_entry *entry,
                           struct tide_store_key *key);
-/** The change is stored, or forgotten. */
-void tide_states_drop_change(const struct tide_state_change *change);
 /** Drops values that are not in use, if there are too many. */
 void tide_states_shrink(struct tide_states *states);
+
+/** With one reference. The bytes are copied. */
+struct tide_state_value *tide_state_value_new(const struct tide_store_value *from);
+void tide_state_value_release(struct tide_state_value *value); /* NULL is fine */
+/** The entry takes over the reference; NULL = its value has to be read from the store. */
+void tide_states_set_value(struct tide_states *states, struct tide_state_entry *entry,
+                           struct tide_state_value *value);
+
+/* states_changes.c */
+
+/** The commit that is being made covers this change. */
+bool tide_states_covers(const struct tide_states *states, const struct tide_state_change *change);
+/** The change is stored, or forgotten. */
+void tide_states_drop_change(struct tide_states *states, const struct tide_state_change *change);
+/** Drops all of a partition of the source, and what the commit that is being made covers of it. */
+void tide_states_forget_changes(struct tide_states *states, uint32_t index);
 
 /* states_store.c */
 

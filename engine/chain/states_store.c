@@ -302,7 +302,7 @@ int tide_states_store(struct tide_states *states)
             states->changes[kept++] = change;
             continue;
         }
-        tide_states_drop_change(&change);
+        tide_states_drop_change(states, &change);
         states->crossed -= i < crossed;
     }
     states->change_count = kept;

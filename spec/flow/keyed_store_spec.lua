@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- The state of tide.keyed in its state_dir: what is there after a kill, with another input, and on a full disk.
+local json = require 'cjson'
 local files = require 'spec.house.files'
 local pipeline_file = require 'spec.support.pipeline_file'
 local process = require 'spec.support.process'
@@ -154,5 +155,29 @@ return tide.pipeline %q {
       seen[tonumber(number)] = true
     end
     assert.equal(3000, #seen)
+  end)
+
+  it('commits before the policy wants it when what is not stored takes much memory, and reads on', function()
+    local _, new_folder = pipeline_file.write [[
+local tide = require "tidemill"
+return tide.pipeline "large" {
+  tide.file_source { path = "in" },
+  tide.keyed { function(m, state)
+    state.value = ("x"):rep(2 ^ 20 - 100)
+    return nil
+  end, by = "json:k", state = "large", processes = 2 },
+  tide.file_sink { path = "out" },
+  tide.commit_offsets { policy = { min_time = "1h" } },
+  state_dir = "state" }
+]]
+    folder = new_folder
+    write('in', lines(1, 400))
+    local script = ('cd "%s" && exec "%s/build/tidemill" run p.lua --report report.json'):format(folder,
+      io.popen 'pwd':read '*l')
+    local code, _, text = process.run { '/bin/sh', '-c', script }
+    assert(code == 0, text)
+    local metrics = json.decode(assert(io.open(folder .. '/report.json')):read '*a').metrics
+    assert.equal(400, metrics['state.changes'])
+    assert.is_true(metrics['consumer.commit_status{status=ok}'] >= 4, 'commits')
   end)
 end)

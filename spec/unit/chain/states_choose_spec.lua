@@ -110,4 +110,30 @@ describe("positions of state", function()
     end
     assert.is_true(lowered > 10)
   end)
+
+  it("want a commit and then all room when changes that are not stored take much memory", function()
+    local bytes = ("x"):rep(2 ^ 20)
+    local function large(offset)
+      local key = "k" .. offset
+      C.tide_states_change(states, C.tide_states_find(states, state, 0, key, #key), 0, offset,
+        ffi.new("struct tide_store_value", { 0, C.TIDE_STATE_STRING, #bytes, bytes }))
+      return tonumber(C.tide_states_room(states))
+    end
+    local rooms, from = { [0] = 0, 0, 0 }, 0
+    for _ = 1, 2 do -- what is stored gives the room back
+      for offset = from, from + 99 do
+        local room = large(offset)
+        rooms[room] = rooms[room] + 1
+      end
+      from = from + 100
+      assert.equal(tonumber(C.TIDE_STATES_FULL), tonumber(C.tide_states_room(states)))
+      assert.equal(0, C.tide_states_begin(states, ffi.new("struct tide_position[1]", { { 0, from } }), 1))
+      assert.equal(0, C.tide_states_store(states))
+      assert.equal(tonumber(C.TIDE_STATES_HAVE_ROOM), tonumber(C.tide_states_room(states)))
+    end
+    assert.same({ [0] = 126, 64, 10 }, rooms)
+    large(from)
+    C.tide_states_forget(states, 0)
+    assert.equal(tonumber(C.TIDE_STATES_HAVE_ROOM), tonumber(C.tide_states_room(states)))
+  end)
 end)
