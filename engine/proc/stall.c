@@ -4,6 +4,7 @@
  * tide_stall_check(). */
 #include "proc/stall.h"
 
+#include <stdio.h>
 #include <time.h>
 
 #include "proc/pool.h"
@@ -65,12 +66,41 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
     if (work && look(stall, work, &unchanged) == TIDE_STALL_FALSE)
         return TIDE_STALL_FALSE;
     if (!unchanged) {
-        stall->stalled_us = 0;
+        stall->stalled_us = stall->delay_us = 0;
         return TIDE_STALL_NONE;
     }
     stall->stalled_us += since_us < most_us ? since_us : most_us;
     stall->stalled = stall->stalled_us > limit_us;
     return stall->stalled ? TIDE_STALL_FOUND : TIDE_STALL_NONE;
+}
+
+bool tide_stall_wants_delay(const struct tide_stall *stall, int64_t limit_us)
+{
+    return stall->delay_us == 0 && stall->stalled_us > limit_us / 8;
+}
+
+bool tide_stall_excuse(struct tide_stall *stall, int64_t delay_us, int64_t limit_us)
+{
+    int64_t waited_us = delay_us - stall->delay_us;
+    if (stall->delay_us < 0 || waited_us <= 0)
+        return false;
+    stall->delay_us = delay_us;
+    stall->stalled_us = waited_us < stall->stalled_us ? stall->stalled_us - waited_us : 1;
+    stall->stalled = stall->stalled_us > limit_us;
+    return !stall->stalled;
+}
+
+int64_t tide_stall_delay_us(int32_t pid)
+{
+    char path[64];
+    unsigned long long ran_ns, waited_ns;
+    snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -1;
+    int found = fscanf(file, "%llu %llu", &ran_ns, &waited_ns);
+    fclose(file);
+    return found == 2 ? (int64_t)(waited_ns / 1000) : -1;
 }
 
 /* What a record used before it was first seen is not counted: never too much, and less by one turn at most. */

@@ -27,6 +27,7 @@ struct tide_stall {
     uint32_t begun_again; /* how often `next` went back in this job */
     int64_t checked_us;   /* time of the last check */
     int64_t stalled_us;   /* time without progress, as far as it counts */
+    int64_t delay_us;     /* what tide_stall_delay_us said when it had stood still for a while */
     int64_t cpu_from_us;  /* processor time of the worker when it was first seen here ... */
     int64_t cpu_us;       /* ... and since then */
     bool stalled;         /* reported: the worker is to be killed */
@@ -47,6 +48,14 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
 /** To be called behind tide_stall_check, with the processor time of the worker (tide_stall_cpu_us) by now. True once: since it
  * was first seen at the record where it is, it has used more than `limit_us`. */
 bool tide_stall_check_cpu(struct tide_stall *stall, int64_t cpu_us, int64_t limit_us);
+/** True when it is time to read tide_stall_delay_us, for `delay_us` of the stall: once, while it stands still. */
+bool tide_stall_wants_delay(const struct tide_stall *stall, int64_t limit_us);
+/** To be called when it was FOUND, with the delay by now: a worker that was ready to run and had no processor has not stood
+ * still meanwhile. True: so it is not stalled yet, and it is looked at further. */
+bool tide_stall_excuse(struct tide_stall *stall, int64_t delay_us, int64_t limit_us);
+/** How long the first thread of a process has been ready to run without a processor, in microseconds (schedstat of
+ * proc(5)); -1 = it is gone, or this kernel does not tell. */
+int64_t tide_stall_delay_us(int32_t pid);
 /** Processor time of all threads of a process in microseconds; -1 = it is gone. */
 int64_t tide_stall_cpu_us(int32_t pid);
 /** True when the worker was killed at the record that it had stalled at, not at one that it has begun since. */

@@ -21,7 +21,7 @@ local parts = require "scripts.torture.parts"
 local recovery = require "scripts.torture.recovery"
 local report = require "scripts.torture.report"
 
-local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 500 -- the last two are those of pipeline.lua
+local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 1000 -- the last two are those of pipeline.lua
 local PROGRESS_SECONDS = 5
 local USAGE = 64
 local MAX_LINES = 5 -- of what is wrong in one place

@@ -19,7 +19,7 @@ return tide.pipeline(tide.param("name", "torture")) {
   tide.produce { topic = tide.param("output"), topics = tide.param("second"), partition = "same" },
   tide.commit_offsets { policy = { min_time = "100ms" } },
   dlq = tide.dlq { topic = tide.param("dead_letters") },
-  delivery = tide.param("delivery", "at_least_once"), message_timeout = tide.param("message_timeout", "500ms"),
+  delivery = tide.param("delivery", "at_least_once"), message_timeout = tide.param("message_timeout", "1s"),
   files = { write = journal:match "^(.*)/" }, env = { "TORTURE_JOURNAL", "TORTURE_RUN", "TORTURE_SECOND" },
   state_dir = state_dir ~= "" and state_dir or nil,
   broker_timeout = "2min", -- a broker that is killed needs half a minute to come back on a busy machine

@@ -31,7 +31,7 @@ return {
     { name = "join_timeout", type = "time", unit = "seconds", default = "25s", above_zero = true,
       help = "How long the engine waits after SIGTERM until everything that was read is delivered and committed." },
     { name = "message_timeout", type = "time", unit = "seconds", default = "30s", above_zero = true,
-      help = "How long a worker may take for one message." },
+      help = "How long a worker may take for one message. Time in which it has no processor does not count." },
     { name = "start_timeout", type = "time", unit = "seconds", default = "1min", above_zero = true,
       help = "How long a transform file, its `init` and a worker's `start` may take, each. When one takes longer, the "
         .. "run ends with exit 78 and names it. A `start` that takes longer in a worker that replaces another is tried "

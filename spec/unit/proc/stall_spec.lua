@@ -74,6 +74,33 @@ describe("the stall detector", function()
     assert.is_true(stall.stalled)
   end)
 
+  it("the stall detector takes off the time in which a worker had no processor", function()
+    local function stand(times)
+      local found
+      for _ = 1, times do found = look(12, ONE, LIMIT_US / 4) end
+      return found
+    end
+    assert.is_false(C.tide_stall_wants_delay(stall, LIMIT_US))
+    stand(2)
+    assert.is_true(C.tide_stall_wants_delay(stall, LIMIT_US))
+    stall.delay_us = 5000
+    assert.is_false(C.tide_stall_wants_delay(stall, LIMIT_US))
+    assert.equal(tonumber(FOUND), stand(4))
+    assert.is_true(C.tide_stall_excuse(stall, 5000 + LIMIT_US / 2, LIMIT_US))
+    assert.equal(tonumber(FOUND), stand(2)) -- another half a second
+    assert.is_false(C.tide_stall_excuse(stall, 5000 + LIMIT_US / 2, LIMIT_US))
+    assert.is_true(stall.stalled)
+  end)
+
+  it("the stall detector believes the clock where the kernel does not tell of processors", function()
+    for _ = 1, 5 do look(12, ONE, LIMIT_US / 4) end
+    stall.delay_us = -1
+    assert.equal(tonumber(FOUND), look(12, ONE, LIMIT_US / 4))
+    assert.is_false(C.tide_stall_excuse(stall, C.tide_stall_delay_us(2 ^ 30), LIMIT_US))
+    local own = tonumber(io.open("/proc/self/stat"):read("*n"))
+    assert.is_true(C.tide_stall_delay_us(own) >= 0)
+  end)
+
   it("the stall detector says once that a worker stands still for too long", function()
     local said = {}
     for _ = 1, 8 do said[#said + 1] = look(12, ONE, LIMIT_US / 4) end
