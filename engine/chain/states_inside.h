@@ -4,8 +4,9 @@
  *   key_places.c     keys that come in several partitions
  *   watermark.c      how far event time has come
  *   timers.c         timers that are not stored yet
- *   states.c         values in memory
+ *   states_values.c  one value
  *   states_changes.c changes that are not stored yet
+ *   states.c         the keys in memory
  *   states_changelog.c   sends what a commit covers to the changelog
  *   states_restore.c     restores partitions from it
  *   states_store.c   opens the store; what a commit can cover, and its transaction in the store
@@ -110,6 +111,15 @@ struct tide_states {
     struct tide_text record;
 };
 
+/* states_values.c */
+
+/** With one reference. The bytes are copied. */
+struct tide_state_value *tide_state_value_new(const struct tide_store_value *from);
+void tide_state_value_release(struct tide_state_value *value); /* NULL is fine */
+/** The entry takes over the reference; NULL = its value has to be read from the store. */
+void tide_states_set_value(struct tide_states *states, struct tide_state_entry *entry,
+                           struct tide_state_value *value);
+
 /* states.c */
 
 /** A store with a changelog takes so many changes in one transaction and no more, since LMDB has the pages that a
@@ -125,13 +135,6 @@ void tide_states_fill_key(const struct tide_states *states, const struct tide_st
                           struct tide_store_key *key);
 /** Drops values that are not in use, if there are too many. */
 void tide_states_shrink(struct tide_states *states);
-
-/** With one reference. The bytes are copied. */
-struct tide_state_value *tide_state_value_new(const struct tide_store_value *from);
-void tide_state_value_release(struct tide_state_value *value); /* NULL is fine */
-/** The entry takes over the reference; NULL = its value has to be read from the store. */
-void tide_states_set_value(struct tide_states *states, struct tide_state_entry *entry,
-                           struct tide_state_value *value);
 
 /* states_changes.c */
 

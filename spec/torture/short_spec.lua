@@ -3,7 +3,7 @@
 local kafka = require "spec.support.kafka"
 local process = require "spec.support.process"
 
-local SECONDS = 180
+local SECONDS = 400
 
 describe("under torture", function()
   if not kafka.bootstrap() then return pending("needs a Kafka") end
