@@ -106,9 +106,10 @@ static bool bytes_differ(const char *a, uint32_t a_length, const char *b, uint32
                          uint32_t *at)
 {
     uint32_t both = a_length < b_length ? a_length : b_length;
-    if (!a != !b)
-        return *at = 0, true;
-    for (*at = 0; *at < both && a[*at] == b[*at];)
+    *at = 0;
+    if (!a || !b)
+        return a != b;
+    while (*at < both && a[*at] == b[*at])
         ++*at;
     return a_length != b_length || *at < both;
 }

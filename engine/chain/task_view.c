@@ -28,8 +28,8 @@ struct tide_block *tide_task_block(const struct tide_step *step, uint32_t index)
     if (index >= count * kinds)
         return tide_outputs_memory(task->outputs, index - count * kinds);
     uint32_t at = index % count;
-    const struct tide_batch *batch = at < task->batch_count ? task->batches[at]
-                                                            : task->canary->batch;
+    const struct tide_batch *batch = task->canary && at == task->batch_count ? task->canary->batch
+                                                                             : task->batches[at];
     return index < count ? batch->input : batch->keyed.block;
 }
 

@@ -20,8 +20,8 @@ struct tide_loop;
 struct tide_changelog *tide_kafka_changelog_new(const char *input, int64_t timeout_us,
                                                 struct tide_loop *loop);
 /** Before start(): the topic of state number 0, 1, ... */
-void tide_kafka_changelog_topic(struct tide_changelog *changelog, const char *topic);
+void tide_kafka_changelog_topic(struct tide_changelog *base, const char *topic);
 /** Before start(). `properties` are copied, and the copy is wiped once the client is made. */
-void tide_kafka_changelog_connect(struct tide_changelog *changelog,
+void tide_kafka_changelog_connect(struct tide_changelog *base,
                                   const struct tide_property *properties, uint32_t count);
 #endif

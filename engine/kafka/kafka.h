@@ -52,7 +52,7 @@ struct tide_sink *tide_kafka_sink_new(const struct tide_sink_plan *plan,
                                       const char *dead_letter_topic, struct tide_topics *topics,
                                       struct tide_loop *loop, struct tide_counters *counters);
 /** To be called before the fork: the sink also writes this topic, records of changelogs alone (TIDE_ORIGIN_STATE). */
-int tide_kafka_sink_changelog(struct tide_sink *sink, const char *topic);
+int tide_kafka_sink_changelog(struct tide_sink *base, const char *topic);
 /** To be called before start(), for exactly_once. Results become visible together with the committed offsets of `source`, a
  * Kafka source of the same brokers, which `group` is asked about. `id`: the transactional.id; `instance`: another process that has the same one is newer and
  * replaces this one; `interval_us`: how long a transaction is open. */

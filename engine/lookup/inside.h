@@ -122,6 +122,9 @@ struct tide_lookup_entry {
     struct tide_lookup_file seen; /* at the last look */
     bool gone;                    /* there was no file at the last look; that was reported */
     uint64_t retired; /* epoch since which the other half is not current; 0 = it is empty */
+    int64_t
+        held_us; /* since when another file waits for a worker to let that half go; 0 = none does ... */
+    bool held; /* ... and that was reported */
 };
 
 struct tide_lookups {
@@ -145,8 +148,8 @@ struct tide_lookup_table *tide_lookups_other(const struct tide_lookups *lookups,
 void tide_lookups_empty_other(struct tide_lookups *lookups, uint32_t table);
 /** What lies there is current from now on. */
 void tide_lookups_swap(struct tide_lookups *lookups, uint32_t table);
-/** True when no worker can read what was current before `epoch`. */
-bool tide_lookups_unused(const struct tide_lookups *lookups, uint64_t epoch);
+/** The first worker that may read what was current before `epoch`; -1 = none. */
+int32_t tide_lookups_holder(const struct tide_lookups *lookups, uint64_t epoch);
 /** Adds a table, with its memory. Its number, or TIDE_ECONFIG. */
 int tide_lookups_add(struct tide_lookups *lookups, const struct tide_lookup_source *source);
 

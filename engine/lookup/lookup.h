@@ -11,6 +11,7 @@
  *   the file is gone                             the same, once
  *   no worker is in a job that began before      the memory of the version before is given back; until then there is no
  *                                                third one
+ *   one is in it for a minute                    the same, once: a report names the worker
  *
  * Memory: one memfd. Each table has room for two versions of TIDE_LOOKUP_ROOM bytes, which is address space; pages are there
  * when they are touched. The zygote alone keeps descriptors; a worker has tables mapped from one that can only be read,
@@ -38,8 +39,10 @@ enum {
     TIDE_LOOKUP_KEYS = 8,       /* members of a key */
     TIDE_LOOKUP_COLUMNS = 2048, /* of CSV; members of another row of which a shape is made */
     TIDE_LOOKUP_SHAPES = 255,
-    TIDE_LOOKUP_NAME = 256,   /* bytes of a name or path that is shown, with the NUL */
-    TIDE_LOOKUP_LOOK_MS = 500 /* between two looks at the files */
+    TIDE_LOOKUP_NAME = 256,    /* bytes of a name or path that is shown, with the NUL */
+    TIDE_LOOKUP_LOOK_MS = 500, /* between two looks at the files */
+    TIDE_LOOKUP_HELD_MS =
+        60000 /* that a worker may keep the next version waiting before it is reported */
 };
 #define TIDE_LOOKUP_ROOM (4ULL << 30)
 

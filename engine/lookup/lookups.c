@@ -203,14 +203,14 @@ uint64_t *tide_lookups_word(const struct tide_lookups *lookups, uint32_t worker)
     return (void *)(lookups->words + worker * page());
 }
 
-bool tide_lookups_unused(const struct tide_lookups *lookups, uint64_t epoch)
+int32_t tide_lookups_holder(const struct tide_lookups *lookups, uint64_t epoch)
 {
     for (uint32_t i = 0; i < lookups->workers; i++) {
         uint64_t word = __atomic_load_n(tide_lookups_word(lookups, i), __ATOMIC_SEQ_CST);
         if (word != 0 && word < epoch)
-            return false;
+            return (int32_t)i;
     }
-    return true;
+    return -1;
 }
 
 void tide_lookups_worker_ended(struct tide_lookups *lookups, uint32_t worker)

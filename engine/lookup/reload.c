@@ -129,10 +129,28 @@ static void report_failure(struct tide_lookups *lookups, uint32_t table)
 static void give_back(struct tide_lookups *lookups, uint32_t table)
 {
     struct tide_lookup_entry *entry = &lookups->tables[table];
-    if (entry->retired == 0 || !tide_lookups_unused(lookups, entry->retired))
+    if (entry->retired == 0 || tide_lookups_holder(lookups, entry->retired) >= 0)
         return;
     tide_lookups_empty_other(lookups, table);
     entry->retired = 0;
+}
+
+/* A file is to be read, and there is no room for its version: one that says it has been in a job for so long may be broken, and
+ * keeps the next version from all others. */
+static void wait_for_room(struct tide_lookups *lookups, uint32_t table, int64_t now_us)
+{
+    struct tide_lookup_entry *entry = &lookups->tables[table];
+    if (entry->held_us == 0)
+        entry->held_us = now_us;
+    if (entry->held || now_us - entry->held_us < TIDE_LOOKUP_HELD_MS * 1000LL)
+        return;
+    entry->held = true;
+    tide_fail(TIDE_ETEMPORARY,
+              "%s: has changed, and is not read before worker %d has ended the job in which it "
+              "has been for more than %d s",
+              entry->source.name, tide_lookups_holder(lookups, entry->retired),
+              TIDE_LOOKUP_HELD_MS / 1000);
+    report_failure(lookups, table);
 }
 
 /* Returns whether the table's file is to be read: it is another one than was read, and no longer changing. */
@@ -169,8 +187,12 @@ void tide_lookups_turn(struct tide_lookups *lookups, int64_t now_us)
     for (uint32_t i = 0; i < lookups->count; i++) {
         give_back(lookups, i);
         bool wanted = look(lookups, i);
+        if (wanted && lookups->tables[i].retired != 0)
+            wait_for_room(lookups, i, now_us);
         if (!wanted || lookups->builder != 0 || lookups->tables[i].retired != 0)
             continue;
+        lookups->tables[i].held_us = 0;
+        lookups->tables[i].held = false;
         if (start_builder(lookups, i) < 0) {
             report_failure(lookups, i);
             lookups->tables[i].read = lookups->tables[i].seen;

@@ -164,6 +164,31 @@ describe("the file of a lookup table", function()
     assert.equal("fourth", version())
   end)
 
+  it("is told to wait for a worker, by its number and once, when that has been in a job for a minute", function()
+    local owner = lookup.owner()
+    open()
+    local word = C.tide_lookups_word(owner, 1)
+    word[0] = 1
+    change(rows("new", 4))
+    lookup.await_report()
+    change(rows("third", 5))
+    local report, looks = nil, 0
+    while not report do
+      lookup.look()
+      report, looks = lookup.report(), looks + 1
+    end
+    assert.is_true(looks > 120)
+    assert.equal(C.TIDE_LOOKUP_FAILED, report.state)
+    assert.equal(name .. ": has changed, and is not read before worker 1 has ended the job in which it has been for "
+      .. "more than 60 s", report.problem)
+    for _ = 1, 300 do lookup.look() end
+    assert.is_nil(lookup.report())
+    assert.equal("new", version())
+    word[0] = 0
+    assert.equal(C.TIDE_LOOKUP_READ, lookup.await_report().state)
+    assert.equal("third", version())
+  end)
+
   it("is shared by all that declare it alike, and there may be 16", function()
     open()
     local again = lookup.open(name)
