@@ -9,8 +9,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 70
 
 scripts/dev/install.sh valgrind || exit
-read -ra specs <<<"${VALGRIND_SPECS:-spec/unit/base/text_spec.lua spec/unit/shm/message_spec.lua spec/unit/io
-  spec/flow/message_spec.lua}"
+read -ra specs <<<"${VALGRIND_SPECS:-spec/unit/base/text_spec.lua spec/unit/shm/message_spec.lua spec/unit/io \
+spec/flow/message_spec.lua}"
 status=0
 valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --num-callers=30 \
   build/simulate --steps "${VALGRIND_STEPS:-20000}" --seed 7 || status=1
