@@ -182,7 +182,7 @@ function tide.unpack(value) end
 ---@field [integer] tide.Step The steps, in order.
 ---@field dlq? tide.Setting Where bad messages go.
 ---@field metrics? tide.Setting Where metrics go while the pipeline runs, and where its state is shown.
----@field reload? tide.Setting When transforms that were loaded anew are gone back from.
+---@field reload? tide.Setting How a reload is tried, and when it is rolled back.
 ---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered and acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to Kafka together, in one transaction for each interval of commit_offsets; a consumer with isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or later.
 ---@field engines? integer|"auto" How many engines run the pipeline, each a process and a member of the group of its own, under one supervisor (docs/scaling.md). One engine's thread is a ceiling, whatever the number of workers. All that the file says of workers, batches and buffers holds for each of them (processes = 4 with engines = 2 is 8 workers); memory_limit is for all together, and automatic numbers of processes share the processors. "auto": one for each 4 processors that may be used. With `instance`, engine K is the member NAME-K. It needs kafka_source. The flag --engines overrides it. (in engines)
 ---@field join_timeout? number|string How long the engine waits after SIGTERM until everything that was read is delivered and committed. (in seconds)
@@ -515,15 +515,15 @@ function tide.dlq(options) end
 function tide.metrics(options) end
 
 ---@class tide.reload.Options
----@field canary? number|string The share of the batches that workers of the new transforms run as well before they take over, with all side effects. Their results are thrown away. When they reject too much (max_rejected, max_rejected_ratio: what those that run accept), or a worker dies or hangs, the reload is refused. The flag --canary of `tidemill reload` overrides it.
----@field compare? boolean Whether a canary is refused at the first result, or change of state, that is not byte for byte the same. The flag --compare of `tidemill reload` sets it.
+---@field canary? number|string The share of the batches that workers of the new transforms run as well before they take over, with all side effects. Their results are thrown away. The reload is refused if they reject more than max_rejected and max_rejected_ratio of what the present transforms accept, or if a worker dies or hangs. The flag --canary of `tidemill reload` overrides it.
+---@field compare? boolean Whether the first result, or change of state, that is not byte for byte the same refuses the reload. The flag --compare of `tidemill reload` sets it.
 ---@field canary_messages? integer The new transforms take over when each step has run so many messages in the canary, or after canary_time. (in messages)
 ---@field canary_time? number|string How long a canary takes at most, however few messages there are. (in seconds)
----@field watch_time? number|string How long the transforms that ran before are kept after others have taken over, to go back to. It takes the memory of what they have loaded, and no worker. 0: they are gone at once. (in seconds)
----@field max_rejected? integer How many messages of a step may fail in that time: it rejects them, or a worker dies of them. With more, and a share above max_rejected_ratio, those that ran before take over again. (in messages)
----@field max_rejected_ratio? number By how much the share of the messages that fail may be larger than it was before. Both are counted for each step: 0.05 allows a step that rejected one message in a hundred to reject six.
+---@field watch_time? number|string How long the older transforms are kept after a reload, so that it can be rolled back. They take the memory of what they have loaded, and no worker. 0: they are dropped at once. (in seconds)
+---@field max_rejected? integer How many messages of a step may fail in that time: they are rejected, or a worker dies of them. With more, and a share above max_rejected_ratio, the reload is rolled back. (in messages)
+---@field max_rejected_ratio? number By how much the share of messages that fail may be higher than before the reload, for each step: 0.05 allows a step that rejected one message in a hundred to reject six.
 
---- How a reload is tried on a share of the batches, and when it goes back to the transforms that ran before.
+--- How a reload is tried on a share of the batches, and when it is rolled back.
 ---```lua
 ---reload = tide.reload { canary = "5%", watch_time = "5min", max_rejected = 100 }
 ---```
@@ -550,7 +550,7 @@ function tide.pool(options) end
 ---@class tide.table.Options
 ---@field topic string The topic, of kafka_source's brokers. It is read from its beginning at each start, without a group, and then as messages come to it: the newest message of a key is its row, one without a value (a tombstone) deletes it. Set its cleanup.policy to compact.
 ---@field key? string What the key of a row is: "key", the bytes of the message's key; or "json:PATH", a member of it, where keys are JSON: "json:payload.id". A message without such a key makes no row, and is counted (consumer.table.invalid).
----@field format? "json"|"bytes" What a value is. json: functions get a view of it, as of message.json. A value that is no JSON is logged and counted; what reads that row is rejected. bytes: functions get a string.
+---@field format? "json"|"bytes" What a value is. json: functions get a view of it, as of message.json. A value that is not JSON is logged and counted; what reads that row is rejected. bytes: functions get a string.
 ---@field max_bytes? integer|string Memory that the rows may take, once for all workers of an engine: that of keys and values, and about 60 bytes for each. Pages are there when they are needed; memory_limit does not count them. When it is full the pipeline stops (exit 78). (in bytes)
 ---@field wait? number|string How long the start waits for the table. Then messages are read, and find the rows that are there by then. (in seconds)
 

@@ -22,7 +22,7 @@ return tide.pipeline "NAME" {
 local tide = require "tidemill"
 
 return function(message)
-  local event = message.json -- a view: what is not touched stays byte for byte; what is no JSON becomes a dead letter
+  local event = message.json -- a view: other bytes stay as they are; a value that is not JSON makes a dead letter
   if tide.json.type(event) ~= "object" then return message end -- null (the key is deleted), a number: as it came
   if event.level == "debug" then return nil end
   event.seen = true

@@ -16,13 +16,13 @@ local text_file = require("tidemill.plan.text_file")
 local units = require("tidemill.plan.units")
 
 local reload = {
-  summary = "Have a running pipeline load its transforms anew, without a stop.",
-  description = "Have a running pipeline load its pipeline file and its transforms anew, without a stop "
-    .. "(docs/reload.md), whether the files have changed or not. With a pipeline file, whose metrics name an address, "
-    .. "or with an address, it waits for the outcome: exit 0 when the new transforms run and have been watched for the "
-    .. "watch_time of reload; 78 when they cannot be loaded, or an option needs a restart, or they failed so often "
-    .. "that those before run again. Why is told. With a process id the log of the pipeline tells it. It is a signal "
-    .. "(SIGUSR1) and works on the machine of the pipeline alone, for its user and root.",
+  summary = "Load the transforms of a running pipeline again, without a stop.",
+  description = "Have a running pipeline load its pipeline file and transforms again, without a stop "
+    .. "(docs/reload.md), whether the files have changed or not. With an address, or a pipeline file whose metrics "
+    .. "name one, it waits for the outcome: exit 0 if the new transforms run and have been watched for watch_time; 78, "
+    .. "with the reason, if they cannot be loaded, if an option needs a restart, or if they were rolled back. With a "
+    .. "process id the log of the pipeline has the outcome. It sends a signal (SIGUSR1), so it works only on the "
+    .. "machine of the pipeline, for its user and root.",
 }
 
 local LOOK = 0.2 -- seconds between two looks at the status, which is made once a second
@@ -41,13 +41,13 @@ function reload.define(command)
   command:argument("target"):argname("TARGET")
     :description("The pipeline file, or where the pipeline answers: HOST:PORT, as 127.0.0.1:9464; or its process id.")
   command:flag("--no-watch"):target("no_watch")
-    :description("End as soon as the new transforms run, and do not wait whether they stay.")
+    :description("End as soon as the new transforms run; do not wait whether they are rolled back.")
   command:option("--canary"):argname("SHARE"):convert(share_of)
-    :description("Have this share of the batches (5%, or 0.05) run by the new transforms, too, before they take over; "
-      .. "0: none. They are refused when they reject what those that run accept, more than reload allows, or when a "
-      .. "worker dies or hangs. In place of the pipeline's setting.")
+    :description("Run this share of the batches (5%, or 0.05) by the new transforms, too, before they take over; 0: "
+      .. "none. The reload is refused if they reject more than the setting reload allows, or if a worker dies or "
+      .. "hangs. Overrides the pipeline's setting.")
   command:flag("--compare")
-    :description("Refuse them at the first result that is not byte for byte the same, too. Without a canary, here or "
+    :description("Refuse the reload at the first result that is not byte for byte the same. Without a share, here or "
       .. "in the pipeline file, all batches are run by both.")
   options.set(command)
 end

@@ -18,10 +18,10 @@ local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
   description = "Run a pipeline until it is stopped (SIGTERM, SIGINT, SIGQUIT) or its input ends. SIGHUP opens the "
     .. "files of output and dead letters again without emptying them, as logrotate needs it; logrotate may also empty "
-    .. "them (copytruncate), since files are written at their end. It also loads the transforms anew if their "
+    .. "them (copytruncate), since files are written at their end. It also loads transforms whose "
     .. "files have changed (docs/reload.md). When the log goes to a terminal, SIGHUP stops the "
-    .. "pipeline. SIGUSR1 (`tidemill reload`) loads the transforms anew in any case; SIGUSR2 is ignored. With several "
-    .. "engines (--engines) all of this is said to their supervisor, and they end with one exit code. The log "
+    .. "pipeline. SIGUSR1 (`tidemill reload`) loads the transforms in any case; SIGUSR2 is ignored. With several "
+    .. "engines (--engines) signals go to their supervisor, and all end with one exit code. The log "
     .. "never waits for the reader of standard error: lines that it does not take are "
     .. "lost, and a later line says how many. Dead letters and output do wait.",
 }
@@ -72,7 +72,7 @@ function run.define(command)
   command:option("--engines"):argname("N"):convert(number_of_engines)
     :description("How many engines run the pipeline under one supervisor, or auto: in place of the setting engines.")
   command:flag("--watch")
-    :description("Load the transforms anew when a file of them is written: as SIGHUP does, within about a second.")
+    :description("Load the transforms when one of their files is written: as SIGHUP does, within about a second.")
   metrics_options.define(command)
   command:option("--report"):argname("FILE"):description("Write totals and metrics as JSON at the end.")
   command:option("--log-level"):argname("LEVEL"):choices(LEVELS):default("info")

@@ -10,7 +10,7 @@ local view = require("tidemill.cli.top.view")
 
 local top = {
   summary = "Show a running pipeline on the terminal: rates, lag, workers, and what limits it.",
-  description = "Show a running pipeline on the terminal, each second anew: what limits it and what to change, rates, "
+  description = "Show a running pipeline on the terminal, once a second: what limits it and what to change, rates, "
     .. "lag, batches in progress against processes, why batches were closed, block sizes, workers, partitions and dead "
     .. "letters. q or Ctrl-C ends it. The pipeline must run with --metrics-addr, or with metrics in its file. When "
     .. "standard output is not a terminal the view is printed once. NO_COLOR turns colours off.",

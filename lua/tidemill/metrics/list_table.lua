@@ -5,7 +5,7 @@ return {
     "Messages read from the topics of tables: all of them at the start, then what comes.",
     "GET /status names each table, its rows, its bytes and its lag." },
   { "table.invalid", nil, "counter", "messages", "TABLE_INVALID",
-    "Messages of them without a key, which make no row, or with a value that is no JSON, which rejects what reads it.",
+    "Messages of them without a key, which make no row, or with a value that is not JSON, which rejects what reads it.",
     "The log has partition and offset of the first one, and what is wrong." },
   { "table.time", nil, "histogram", "seconds", "TABLE_TIME", "Time until a table was complete at the start." },
   { "table.rows", nil, "gauge", "rows", "TABLE_ROWS", "Rows of all tables.",

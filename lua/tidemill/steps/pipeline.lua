@@ -14,7 +14,7 @@ return {
       help = "Where metrics go while the pipeline runs, and where its state is shown." },
     { name = "reload", type = "setting", setting = "reload",
       default_text = "the defaults of reload",
-      help = "When transforms that were loaded anew are gone back from." },
+      help = "How a reload is tried, and when it is rolled back." },
     { name = "delivery", type = "choice", values = { "at_least_once", "exactly_once" }, default = "at_least_once",
       help = "at_least_once: an offset is committed when every earlier message of its partition is delivered and "
         .. "acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to "

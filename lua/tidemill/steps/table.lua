@@ -15,8 +15,8 @@ return {
         .. 'keys are JSON: "json:payload.id". A message without such a key makes no row, and is counted '
         .. "(consumer.table.invalid)." },
     { name = "format", type = "choice", values = { "json", "bytes" }, default = "json",
-      help = "What a value is. json: functions get a view of it, as of message.json. A value that is no JSON is logged "
-        .. "and counted; what reads that row is rejected. bytes: functions get a string." },
+      help = "What a value is. json: functions get a view of it, as of message.json. A value that is not JSON is "
+        .. "logged and counted; what reads that row is rejected. bytes: functions get a string." },
     { name = "max_bytes", type = "size", unit = "bytes", min = 2 ^ 20, max = 2 ^ 36, default = "1GiB",
       help = "Memory that the rows may take, once for all workers of an engine: that of keys and values, and about 60 "
         .. "bytes for each. Pages are there when they are needed; memory_limit does not count them. When it is full "
