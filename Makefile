@@ -63,10 +63,11 @@ FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/targets/%)
 TOOL := scripts/dev/kafka_tool.c scripts/dev/kafka_records.c scripts/dev/kafka_brokers.c
 
 # Specs that CI runs under AddressSanitizer and UBSan each time: all that need no broker, and of those that do the ones that
-# pass bytes of every kind and end soon. The rest waits for brokers most of its time (make test SANITIZER=address).
+# pass bytes of every kind, keep state, or give partitions back. The rest (make long) would take four minutes more.
 # verdict_spec is about what takes how long beside what, which a sanitizer changes: it makes the engine's part the longest.
 SPECS_SANITIZED := spec/unit spec/sim $(filter-out %/verdict_spec.lua,$(wildcard spec/flow/*_spec.lua)) \
-  $(foreach name,carriage chain commits delivery dlq metrics pattern strategies transactions wake,spec/kafka/$(name)_spec.lua)
+  $(foreach name,acl bad_input carriage chain commits cooperative delivery dlq exactly_once exporter joined metrics pattern pause \
+  rebalance refused reload state state_refused strategies table transactions tune wake windows,spec/kafka/$(name)_spec.lua)
 # Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's; and where processes are forked
 # beside threads (reloads).
 SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/reload_spec.lua spec/flow/tap_command_spec.lua \

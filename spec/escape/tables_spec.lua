@@ -111,6 +111,10 @@ local attacks = {
     local user = users.a
     user.name = "forged"
     pcall(function() cities.a.name = "forged" end)]],
+  ["changing the modules that read tables"] = [[
+    for _, name in ipairs { "tidemill.run.tables", "tidemill.run.lookups", "tidemill.run.lookup_rows" } do
+      for key in pairs(package.loaded[name] or {}) do package.loaded[name][key] = function() return "forged" end end
+    end]],
 }
 
 describe("a hostile function beside tables", function()

@@ -21,7 +21,7 @@ describe("a hostile message of tide.window", function()
     local step = { size = "1min", time = "json:t", by = "json:k", result = show, processes = 1,
       add = function(n) return (n or 0) + 1 end }
     for name, value in pairs(options or {}) do step[name] = value end
-    test = testing.steps({ tide.window(step) }, { settings = { worker_memory = "64MiB", message_timeout = "2s" } })
+    test = testing.steps({ tide.window(step) }, { settings = { worker_memory = "64MiB", message_timeout = "1s" } })
   end
 
   local function message(key, minute, more)
