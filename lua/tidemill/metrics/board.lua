@@ -69,7 +69,8 @@ end
 
 -- Sizes of blocks and ages are not added up over engines: the largest says more.
 local function gauge_function(metric)
-  if metric.unit == "seconds" or metric.name:find("_block%.bytes$") or metric.state then return "max" end
+  if metric.unit == "seconds" or metric.unit == "share" or metric.unit == "revision"
+    or metric.name:find("_block%.bytes$") or metric.state then return "max" end
   return "sum"
 end
 

@@ -6,8 +6,8 @@
 --                             flight then counts as dropped: it is read again
 --   lag.seconds, uptime ...   the largest
 --   p50, p99                  the largest of the engines: the quantile of all together is not above it
---   gauges                    the sum; the largest of those in seconds, and in bytes, which are the sizes of one block
---                             (but not of tables and state: each engine has its own)
+--   gauges                    the sum; the largest of those in seconds, of shares and revisions, and of those in bytes,
+--                             which are the sizes of one block (but not of tables and state: each engine has its own)
 --   verdict                   that of the engine that is furthest behind, since it holds up the whole
 --   steps, partitions,        those of all engines, each with the field `engine`
 --   workers, dead letters,
@@ -39,10 +39,12 @@ end
 local units = {}
 for _, metric in ipairs(list) do units[metric.name] = metric.unit end
 
+local OF_ONE = { seconds = true, share = true, revision = true }
+
 local function is_of_one(name)
   local unit = units[name:match("^[^{]*")]
   local own = name:find("lookup", 1, true) or name:find("table", 1, true) or name:sub(1, 6) == "state."
-  return unit == "seconds" or unit == "bytes" and not own
+  return OF_ONE[unit] or unit == "bytes" and not own
 end
 
 local function merge_value(name, a, b)

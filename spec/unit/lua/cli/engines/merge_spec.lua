@@ -56,6 +56,21 @@ describe("the snapshot of several engines", function()
     assert.equal(200, whole.metrics["consumer.lag.seconds"].last)
   end)
 
+  it("the snapshot of several engines has the sums of their canaries, and the share once", function()
+    local function trying(compared, differing)
+      local share = { last = 0.05, count = 1, sum = 0.05, min = 0.05, max = 0.05 }
+      return seen(100, { revision = 1, reload = { state = "canary",
+        canary = { share = 0.05, compared = compared, differing = differing, rejected = 1 } },
+        metrics = { ["consumer.canary.share"] = share, ["consumer.canary.compared"] = compared } })
+    end
+    local whole = whole_of(engine(1, trying(40, 2)), engine(2, trying(60, 3)),
+      engine(3, seen(100, { revision = 1, reload = { state = "none" } })))
+    assert.same({ state = "canary", canary = { share = 0.05, compared = 100, differing = 5, rejected = 2 } },
+      whole.reload)
+    assert.equal(0.05, whole.metrics["consumer.canary.share"].last)
+    assert.equal(100, whole.metrics["consumer.canary.compared"])
+  end)
+
   it("the snapshot of several engines has the message that has been tried again for longest in any of them", function()
     local one, two, three = seen(1), seen(2), seen(3)
     two.steps[1].retry, three.steps[1].retry = { offset = 2, seconds = 5 }, { offset = 3, seconds = 4 }
