@@ -71,7 +71,8 @@ SPECS_SANITIZED := spec/unit spec/sim $(filter-out %/verdict_spec.lua,$(wildcard
 # Where the engine has threads beside it: blocking calls, the HTTP server, librdkafka's; and where processes are forked
 # beside threads (reloads).
 SPECS_THREADS := spec/unit/http spec/flow/http_spec.lua spec/flow/reload_spec.lua spec/flow/tap_command_spec.lua \
-  $(foreach name,chain commits delivery exporter faults outage reach reload state stop table transactions windows,spec/kafka/$(name)_spec.lua)
+  $(foreach name,chain commits delivery dlq engines exactly_once exporter faults group joined outage reach rebalance refused \
+  reload security state state_refused stop table topics transactions windows,spec/kafka/$(name)_spec.lua)
 
 .PHONY: all needs bare check faults simulate spec spec-json spec-carriage spec-kafka test lint tidy analyze sanitized threads valgrind \
   reproducible long flags format format-check fuzz fuzz-corpus fuzz-programs torture bench bench-quick bench-tune demo site pictures docs tools install uninstall deb dist kubernetes clean deps help
