@@ -152,6 +152,13 @@ bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
 bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is complete. -1 when nothing was read since the assignment. */
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition);
+/** All messages of the partition before this offset are complete. One whose last reference is that of `held` (NULL =
+ * none) counts as such, and what is complete behind it; a group does not. */
+int64_t tide_offsets_complete_to(const struct tide_offsets *offsets, uint32_t partition,
+                                 const struct tide_origin *held);
+/** The first message of the partition that is not complete; there is one. Returns its offset. */
+int64_t tide_offsets_first(const struct tide_offsets *offsets, uint32_t partition,
+                           struct tide_origin *origin);
 /** The offset after the last message read; -1 when none was. */
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition);
 /** Messages of the partition that were sent and are not complete: delivery reports are due. */

@@ -48,6 +48,8 @@ struct tide_chain {
     /* A transaction is about to end, for which all that was taken has to be complete, since a step is unordered: nothing
      * more is read, and batches are sealed. */
     bool all_needed;
+    bool has_lanes;        /* a step that is made has several lanes */
+    bool has_times;        /* a step that is made reads times */
     bool canaries;         /* there may be canaries (chain/canary.h): steps have room for one */
     bool source_idle;      /* the source had nothing more at its last poll */
     struct tide_slow slow; /* the slowest messages of the last minute */

@@ -20,6 +20,8 @@
 #include "shm/counters.h"
 #include "shm/outputs.h"
 
+static const int64_t HELD_US = 1000;
+
 static struct tide_task *task_of(struct tide_step *step)
 {
     return (struct tide_task *)(void *)step;
@@ -207,6 +209,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     /* After the release, which may have given batches back, and before the open batches, which need none. */
     tide_retry_poll(task, now_us);
     put_waiting(task, now_us);
+    tide_task_time_poll(task);
     put_timers(task, now_us);
     tide_task_time_observe(task, now_us);
     seal_due(task, now_us);
@@ -231,7 +234,7 @@ static bool task_join(struct tide_step *step)
             return false;
     }
     return task->order.count == 0 && task->retry.waiting == 0 && task->by_key.waiting == 0 &&
-           task->timers.count == 0;
+           task->timers.count == 0 && task->timers.held_count == 0;
 }
 
 /* Reports of workers need no deadline: their sockets wake the loop. */
@@ -239,6 +242,9 @@ static int64_t task_deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
     int64_t due_us = tide_retry_deadline(task);
+    if (task->timers.held_count >
+        0) /* a message may become complete after the last poll of the turn */
+        due_us = tide_clock_us() + HELD_US < due_us ? tide_clock_us() + HELD_US : due_us;
     for (uint32_t i = 0; i < task->filled; i++) {
         const struct tide_batch *open = task->lanes[i].open;
         if (open && open->records.opened_us + task->size.max_batch_time_us < due_us)
@@ -264,6 +270,7 @@ static void task_terminate(struct tide_step *step)
     tide_lane_key_free(task->by_key.key);
     tide_event_time_free(task->timers.time);
     free(task->timers.list);
+    free(task->timers.held);
     tide_retry_free(task);
     free(task->lanes);
     free(task->stage);
@@ -295,7 +302,10 @@ static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
         tide_states_add_timers(task->step.chain->states, task->state, plan->grace_ms);
         tide_timers_topics(tide_states_timers(task->step.chain->states),
                            task->step.chain->topic_count);
+        task->timers.behind_lanes = task->step.chain->has_lanes && !task->step.chain->has_times;
+        task->step.chain->has_times = true;
     }
+    task->step.chain->has_lanes = task->step.chain->has_lanes || task->lane_count > 1;
     task->plan.by_name = task->plan.state_by = task->plan.time_name = NULL; /* they are borrowed */
     task->plan.states = NULL;
     return batches;

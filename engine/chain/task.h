@@ -158,6 +158,9 @@ struct tide_task {
         struct tide_event_time *time; /* NULL = the step reads no times */
         struct tide_firing *list;     /* of partitions with timers that are due */
         uint32_t count, room;
+        bool behind_lanes;        /* messages come in another order than in their partition */
+        struct tide_firing *held; /* of partitions with timers that will be due then */
+        uint32_t held_count, held_room;
         struct tide_due due; /* the first one of the first partition */
         uint64_t untold; /* messages that are too far ahead, since the last line in the log ... */
         int64_t told_us; /* ... at this time; 0 = none yet */

@@ -68,26 +68,31 @@ static void look_for_idle(const struct tide_task *task, struct tide_rises *rises
     }
 }
 
-/* ---- due timers ---- */
+/* ---- messages that are held ---- */
+
+static struct tide_firing *find_firing(struct tide_firing *list, uint32_t count,
+                                       const struct tide_rises *rises)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].rises == rises)
+            return &list[i];
+    return NULL;
+}
 
 /* A newer message takes the place of the one that was held, so that its partition can get on. */
-static void hold(struct tide_task *task, struct tide_rises *rises,
-                 const struct tide_message *message)
+static void keep(struct tide_task *task, struct tide_firing **list, uint32_t *count, uint32_t *room,
+                 struct tide_rises *rises, const struct tide_message *message)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
-    struct tide_firing *firing = NULL;
-    for (uint32_t i = 0; i < task->timers.count && !firing; i++)
-        if (task->timers.list[i].rises == rises)
-            firing = &task->timers.list[i];
+    struct tide_firing *firing = find_firing(*list, *count, rises);
     if (firing && tide_offsets_current(offsets, firing->message.origin)) {
         if (firing->message.offset > message->offset)
             return;
         tide_offsets_unref(offsets, firing->message.origin, TIDE_OUTCOME_FILTERED);
     } else if (!firing) {
-        if (task->timers.count == task->timers.room)
-            tide_grow(&task->timers.list, &task->timers.room, task->timers.room * 2 + 8,
-                      sizeof(*task->timers.list));
-        firing = &task->timers.list[task->timers.count++];
+        if (*count == *room)
+            tide_grow(list, room, *room * 2 + 8, sizeof(**list));
+        firing = &(*list)[(*count)++];
     }
     tide_offsets_ref(offsets, message->origin);
     *firing = (struct tide_firing){
@@ -101,6 +106,67 @@ static void hold(struct tide_task *task, struct tide_rises *rises,
                     .target_partition = TIDE_PARTITION_ANY},
     };
 }
+
+/* Behind several lanes the origin is the first message that is not complete: to the steps behind, no result of a later
+ * message comes before those of the timers. */
+static void fire(struct tide_task *task, struct tide_rises *rises,
+                 const struct tide_message *message)
+{
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    struct tide_message first = *message;
+    if (task->timers.behind_lanes) {
+        const struct tide_firing *firing = find_firing(task->timers.list, task->timers.count,
+                                                       rises);
+        if (firing && tide_offsets_current(offsets, firing->message.origin))
+            return;
+        first.offset = tide_offsets_first(offsets, rises->index, &first.origin);
+    }
+    keep(task, &task->timers.list, &task->timers.count, &task->timers.room, rises, &first);
+}
+
+static void hold(struct tide_task *task, struct tide_rises *rises,
+                 const struct tide_message *message)
+{
+    if (tide_timers_may_be_due(rises->line))
+        fire(task, rises, message);
+    if (task->timers.behind_lanes && message->origin.partition != TIDE_ORIGIN_GROUP &&
+        tide_timers_will_be_due(rises->line))
+        keep(task, &task->timers.held, &task->timers.held_count, &task->timers.held_room, rises,
+             message);
+}
+
+/* ---- behind a step with several lanes ---- */
+
+static void look_what_arrived(struct tide_task *task, struct tide_rises *rises)
+{
+    const struct tide_firing *held = find_firing(task->timers.held, task->timers.held_count, rises);
+    if (task->timers.behind_lanes)
+        tide_timers_arrived(rises, tide_offsets_complete_to(task->step.chain->offsets, rises->index,
+                                                            held ? &held->message.origin : NULL));
+}
+
+/* It is held until nothing that has come will make a timer due, or a newer one has taken its place. */
+void tide_task_time_poll(struct tide_task *task)
+{
+    struct tide_offsets *offsets = task->step.chain->offsets;
+    for (uint32_t i = task->timers.held_count; i-- > 0;) {
+        struct tide_firing held = task->timers.held[i];
+        struct tide_timeline *line = held.rises->line;
+        bool current = tide_offsets_current(offsets, held.message.origin);
+        for (uint32_t j = 0; current && j < line->input_count; j++)
+            if (tide_offsets_owned(offsets, line->inputs[j]->index))
+                look_what_arrived(task, line->inputs[j]);
+        if (current && tide_timers_may_be_due(line))
+            fire(task, held.rises, &held.message);
+        if (current && tide_timers_will_be_due(line))
+            continue;
+        task->timers.held[i] = task->timers.held[--task->timers.held_count];
+        if (current) /* else its partition is read again */
+            tide_offsets_unref(offsets, held.message.origin, TIDE_OUTCOME_FILTERED);
+    }
+}
+
+/* ---- due timers ---- */
 
 static void end_firing(struct tide_task *task)
 {
@@ -184,9 +250,9 @@ void tide_task_time_taken(struct tide_task *task, const struct tide_message *mes
     bool ahead = is_ahead(task, message->timestamp);
     if (ahead)
         tell_ahead(task, message);
+    look_what_arrived(task, rises);
     tide_timers_rise(rises, message->offset, ahead ? INT64_MIN : message->timestamp);
-    if (tide_timers_may_be_due(rises->line))
-        hold(task, rises, message);
+    hold(task, rises, message);
 }
 
 void tide_task_tick(struct tide_step *step, const struct tide_message *message)
@@ -195,9 +261,9 @@ void tide_task_tick(struct tide_step *step, const struct tide_message *message)
     struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
     if (!rises)
         return;
+    look_what_arrived(task, rises);
     tide_timers_rise(rises, message->offset, message->timestamp + task->plan.grace_ms);
-    if (tide_timers_may_be_due(rises->line))
-        hold(task, rises, message);
+    hold(task, rises, message);
 }
 
 void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
@@ -218,7 +284,7 @@ void tide_task_time_place(struct tide_task *task, const struct tide_message *mes
 void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message)
 {
     struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
-    if (rises && tide_timers_may_be_due(rises->line))
+    if (rises)
         hold(task, rises, message);
 }
 

@@ -21,6 +21,8 @@ void tide_task_time_place(struct tide_task *task, const struct tide_message *mes
                           struct tide_state_place *place);
 /** A change of this message is accepted: its timer may be due already. */
 void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message);
+/** Once a turn: has all come that the messages which are held wait for? */
+void tide_task_time_poll(struct tide_task *task);
 /** A verb of the step (chain/step.h). */
 void tide_task_tick(struct tide_step *step, const struct tide_message *message);
 /** The next timer that is due, as a message for the lane of its key; its bytes are borrowed for the turn. False = none. */

@@ -85,7 +85,8 @@ static struct tide_rises *new_rises(struct tide_timeline *line, uint32_t index, 
                                  .topic = topic,
                                  .next = INT64_MIN,
                                  .passed = INT64_MIN,
-                                 .before_ms = INT64_MIN};
+                                 .before_ms = INT64_MIN,
+                                 .arrived = INT64_MAX};
     tide_grow(&line->inputs, &line->input_count, rises->place + 1, sizeof(struct tide_rises *));
     line->inputs[rises->place] = rises;
     line->stride = line->input_count + 1;
@@ -118,10 +119,19 @@ bool tide_timers_complete(const struct tide_timers *timers, const struct tide_ti
     return loaded >= timers->topics;
 }
 
+static bool is_due_at(const struct tide_timeline *line, int64_t until_ms)
+{
+    return (line->heap_count > 0 && line->heap[0].at <= until_ms) || line->stored_ms <= until_ms;
+}
+
 bool tide_timers_may_be_due(const struct tide_timeline *line)
 {
-    int64_t until_ms = tide_timers_watermark(line);
-    return (line->heap_count > 0 && line->heap[0].at <= until_ms) || line->stored_ms <= until_ms;
+    return is_due_at(line, tide_timers_watermark(line));
+}
+
+bool tide_timers_will_be_due(const struct tide_timeline *line)
+{
+    return is_due_at(line, tide_timeline_coming(line));
 }
 
 /* ---- the heap ---- */

@@ -12,6 +12,11 @@
  * of them has as its newest one. A topic that has nothing more to read, and of which nothing came for the time `idle`, is left
  * out until its next message; that is found out with the next message of another one.
  *
+ * Behind a step with several lanes, unless a step before reads times too, messages come in another order than they have in the partition. There the time of a
+ * message counts once all messages of earlier offsets, and all of its own, are complete: nothing of them can be under way
+ * then. So a timer is due only when the watermark is past it for every message that is still to come. As long as times that
+ * do not count yet would make a timer due, the last message is held (tide_task.timers.held), to be the origin of it.
+ *
  *   the watermark        as of a position: each rise is kept with the offset that made it, until a commit covers it. Then
  *                        it is a change of the entry TIDE_TIMERS_KEY, which is stored like any other
  *   timers, accepted     those whose change is not stored yet are in a heap here
@@ -95,6 +100,8 @@ struct tide_rises {
     int64_t next;      /* the offset after its last message; INT64_MIN = none came */
     int64_t passed;    /* the position that was stored last; INT64_MIN = none */
     int64_t before_ms; /* as of the first rise that is kept */
+    int64_t
+        arrived; /* everything before this offset has come; INT64_MAX = messages come in order */
     struct tide_rise *list;
     uint32_t count, room;
 };
@@ -117,12 +124,17 @@ bool tide_timers_complete(const struct tide_timers *timers, const struct tide_ti
 
 /** A message of this time was read; INT64_MIN = it counts for nothing but that it came. */
 void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms);
+/** All messages before this offset have come: only their times count from now on. */
+void tide_timers_arrived(struct tide_rises *rises, int64_t offset);
 /** INT64_MIN = there is none yet. */
 int64_t tide_timers_watermark(const struct tide_timeline *line);
-/** The same as of the messages before `offset`: the newest one's own time is not in it. */
+/** The same as of the messages before `offset`: the newest one's own time is not in it. Behind several lanes, where these are
+ * not all there, it is the present one, which is not past that of the messages before `offset`. */
 int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset);
 /** Quick, and not certain: true when a timer may be due. */
 bool tide_timers_may_be_due(const struct tide_timeline *line);
+/** The same once the times of all messages count that have come. */
+bool tide_timers_will_be_due(const struct tide_timeline *line);
 
 /* ---- what states.c tells ---- */
 
@@ -142,6 +154,8 @@ int64_t tide_timers_earliest(const struct tide_timers *timers, uint32_t state);
 
 /* ---- watermark.c, for timers.c ---- */
 
+/** tide_timers_watermark once the times of all messages count that have come. */
+int64_t tide_timeline_coming(const struct tide_timeline *line);
 /** A commit at this offset covers the rises before it: they are kept no longer. False = there are none. */
 bool tide_rises_cover(struct tide_rises *rises, int64_t limit);
 /** What a commit at these offsets covers is stored. */

@@ -22,20 +22,54 @@ static void note_step(struct tide_timeline *line)
         step[1 + i] = line->inputs[i]->next;
 }
 
-/* What is left out while it is idle may come back with earlier times: the watermark does not. */
-static void settle(struct tide_timeline *line)
+/* How many rises are at offsets before this one. */
+static uint32_t rises_before(const struct tide_rises *rises, int64_t offset)
+{
+    uint32_t low = 0, high = rises->count;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (rises->list[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int64_t counted_of(const struct tide_rises *rises)
+{
+    if (rises->arrived == INT64_MAX)
+        return newest_of(rises);
+    uint32_t before = rises_before(rises, rises->arrived);
+    return before > 0 ? rises->list[before - 1].newest_ms : rises->before_ms;
+}
+
+static int64_t earliest_of(const struct tide_timeline *line,
+                           int64_t (*time_of)(const struct tide_rises *))
 {
     int64_t earliest_ms = INT64_MAX;
     for (uint32_t i = 0; i < line->input_count; i++) {
-        const struct tide_rises *input = line->inputs[i];
-        if (!input->idle && newest_of(input) < earliest_ms)
-            earliest_ms = newest_of(input);
+        int64_t time_ms = line->inputs[i]->idle ? INT64_MAX : time_of(line->inputs[i]);
+        earliest_ms = time_ms < earliest_ms ? time_ms : earliest_ms;
     }
+    return earliest_ms;
+}
+
+/* What is left out while it is idle may come back with earlier times: the watermark does not. */
+static void settle(struct tide_timeline *line)
+{
+    int64_t earliest_ms = earliest_of(line, counted_of);
     if (earliest_ms == INT64_MAX || earliest_ms <= line->newest_ms)
         return;
     line->newest_ms = earliest_ms;
     if (line->input_count > 1)
         note_step(line);
+}
+
+void tide_timers_arrived(struct tide_rises *rises, int64_t offset)
+{
+    rises->arrived = offset;
+    settle(rises->line);
 }
 
 void tide_timers_loaded(struct tide_rises *rises, int64_t newest_ms)
@@ -81,18 +115,11 @@ int64_t tide_timers_watermark(const struct tide_timeline *line)
     return less_grace(line, line->newest_ms);
 }
 
-/* How many rises are at offsets before this one. */
-static uint32_t rises_before(const struct tide_rises *rises, int64_t offset)
+int64_t tide_timeline_coming(const struct tide_timeline *line)
 {
-    uint32_t low = 0, high = rises->count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (rises->list[middle].offset < offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    int64_t earliest_ms = earliest_of(line, newest_of);
+    bool moves = earliest_ms != INT64_MAX && earliest_ms > line->newest_ms;
+    return less_grace(line, moves ? earliest_ms : line->newest_ms);
 }
 
 /* Of several topics: the last step that was made before this message was read. */
@@ -112,6 +139,8 @@ static int64_t newest_at(const struct tide_rises *rises, int64_t offset)
 
 int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset)
 {
+    if (rises->arrived != INT64_MAX) /* a message before it may still come */
+        return tide_timers_watermark(rises->line);
     if (rises->line->input_count > 1)
         return less_grace(rises->line, newest_at(rises, offset));
     uint32_t before = rises_before(rises, offset);

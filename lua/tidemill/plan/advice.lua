@@ -77,17 +77,19 @@ local function about_block(step, add)
     .. 'would be broken up; raise it, or say "auto"', units.show_size(size), batch, units.show_size(batch * MESSAGE))
 end
 
--- Where a step before one that reads times has several lanes, messages come to the latter in another order than that of
--- their partition.
+-- The first step that reads times waits for the messages of earlier offsets (engine/chain/timers.h). One behind it does
+-- not: where a step before it has several lanes, messages come to it in another order than that of their partition.
 local function about_time(pipeline, add)
-  local before
+  local before, times
   for _, step in ipairs(pipeline.steps) do
     local values = step.values
-    if before and step.spec.role == "keyed" and values.time then
+    local reads_times = step.spec.role == "keyed" and values.time
+    if before and times and reads_times then
       add(step, "%s reads times behind %s, which does not keep the order of a partition: windows may close, and timers "
         .. "run, before all messages of that time are there, most of all while a backlog is read. Say processes = 1 "
         .. "there, put this step before it, or give it a long grace", step.name, before.name)
     end
+    times = times or reads_times
     local has_lanes = step.spec.role == "keyed" or values.order == "key" or values.order == "none"
     if has_lanes and values.processes ~= 1 then before = step end
   end
