@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "chain/states_inside.h"
 #include "shm/layout.h"
 
@@ -128,7 +129,7 @@ void tide_states_end_timer(struct tide_states *states, struct tide_state_entry *
 {
     const struct tide_state_value *value = entry->value;
     tide_timers_end(states->timers, entry, at);
-    if (!value || tide_state_timer(value) != at)
+    if (!value || tide_state_timer(value) != at || tide_fault("bug.timer_twice"))
         return;
     struct tide_store_value without = {value->expires_ms, value->kind & ~TIDE_STATE_TIMED,
                                        value->length - TIDE_STORE_TIMER,

@@ -16,7 +16,7 @@
 enum { MAX_OPEN = 4096, MAX_RECORDS = 4096, MAX_POLLED = 64 };
 
 struct record {
-    char key[16], value[64];
+    char key[16], value[96];
     uint32_t key_length, value_length;
     int64_t offset;
 };
@@ -66,24 +66,21 @@ static void append(struct log *log, const struct record *record)
         log->end = record->offset + 1;
 }
 
-static uint64_t value_in(const struct record *record)
+static uint64_t value_in(uint32_t state, const struct record *record)
 {
     struct tide_store_value value;
-    uint64_t number = 0;
     int64_t offset;
     if (!record)
         return 0;
     if (!tide_changelog_parse(record->value, record->value_length, &value, &offset,
-                              &changelog.text) ||
-        value.kind != TIDE_STATE_STRING || value.length != sizeof(number))
+                              &changelog.text))
         sim_fail("a record of a changelog is not what was written");
-    memcpy(&number, value.bytes, sizeof(number));
-    return number;
+    return sim_state_parse(state, value.kind, value.bytes, value.length).number;
 }
 
 uint64_t sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key)
 {
-    return value_in(last_of(&changelog.logs[state][partition], sim_key_text(key), 1));
+    return value_in(state, last_of(&changelog.logs[state][partition], sim_key_text(key), 1));
 }
 
 void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint64_t number,

@@ -39,7 +39,8 @@ static bool deserved(const struct item *item, uint32_t level, const struct dead_
     if (strcmp(letter->reason, "too_large") == 0)
         return need > sim.set.steps[level].max_input_block_size;
     if (strcmp(letter->reason, "crash") == 0)
-        return message->died[level][sim.set.steps[level].crash_retries] & sim_bit(item->path);
+        return sim.set.steps[level].crash_retries < 4 &&
+               message->died[level][sim.set.steps[level].crash_retries] & sim_bit(item->path);
     if (strcmp(letter->reason, "timeout") == 0)
         return message->late[level] & sim_bit(item->path);
     return strcmp(letter->reason, "rejected") == 0 &&

@@ -9,11 +9,13 @@ static uint32_t lane_of(const struct tide_step_plan *step, const struct tide_rec
 {
     const char *value = (const char *)(record + 1), *bytes;
     uint32_t length;
-    struct tide_message message = {.key = record->key_length < 0 ? NULL
-                                                                 : value + record->value_length,
-                                   .key_length = (uint32_t)record->key_length,
-                                   .topic = record->topic,
-                                   .partition = record->partition};
+    struct tide_message message = {
+        .key = record->key_length < 0
+                   ? NULL
+                   : value + (record->value_length > 0 ? record->value_length : 0),
+        .key_length = (uint32_t)record->key_length,
+        .topic = record->topic,
+        .partition = record->partition};
     struct tide_lane_key *key = tide_lane_key_new(step->by, NULL);
     bool found = tide_lane_key_read(key, &message, &bytes, &length);
     uint32_t lane = found ? tide_lane_of_key(bytes, length, sim.set.pools[step->pool]) : NO_LANE;

@@ -18,12 +18,15 @@ static void died(int number)
 
 int main(int count, char **arguments)
 {
-    static const struct option options[] = {
-        {"seed", required_argument, NULL, 's'},  {"steps", required_argument, NULL, 'n'},
-        {"seeds", required_argument, NULL, 'c'}, {"changelog", no_argument, NULL, 'l'},
-        {"verbose", no_argument, NULL, 'v'},     {0}};
+    static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                            {"steps", required_argument, NULL, 'n'},
+                                            {"seeds", required_argument, NULL, 'c'},
+                                            {"changelog", no_argument, NULL, 'l'},
+                                            {"timers", no_argument, NULL, 't'},
+                                            {"verbose", no_argument, NULL, 'v'},
+                                            {0}};
     unsigned long long seed = 1, first, steps = 1000000, seeds = 0;
-    bool verbose = false, changelog = false;
+    bool verbose = false, changelog = false, timers = false;
     int option;
     while ((option = getopt_long(count, arguments, "", options, NULL)) != -1) {
         if (option == 's')
@@ -34,6 +37,8 @@ int main(int count, char **arguments)
             seeds = strtoull(optarg, NULL, 10);
         else if (option == 'l')
             changelog = true;
+        else if (option == 't')
+            timers = true;
         else if (option == 'v')
             verbose = true;
         else
@@ -46,7 +51,7 @@ int main(int count, char **arguments)
     first = seed;
     while (seeds > 0 ? seed < first + seeds : sim.steps < steps) {
         sim_draw(seed);
-        if (sim.set.has_changelog || !changelog)
+        if ((sim.set.has_changelog || !changelog) && (sim.set.has_timers || !timers))
             sim_run(seed, verbose);
         seed++;
     }

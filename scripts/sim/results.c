@@ -81,7 +81,7 @@ static bool wants_retry(struct worker *worker, uint32_t index)
 {
     worker->retried = result_size(8) <= room(worker) && sim_fault(sim.set.rates.retry);
     if (worker->retried && worker->job.states)
-        worker->put_off |= 1u << sim_payload(worker->record)->items[0].partition;
+        worker->put_off |= 1u << worker->record->partition;
     if (worker->retried)
         put_text(worker, index, TIDE_RESULT_RETRY, "retry");
     return worker->retried;
@@ -112,14 +112,28 @@ static void put_result(struct worker *worker, const struct payload *payload,
         made->items[i].path |= (uint16_t)(child << 2 * (MAX_STEPS - 1 - worker->job.step));
 }
 
-static void put_state(struct worker *worker, uint32_t index, uint32_t state, uint64_t value)
+static uint32_t state_size(uint32_t state, const struct sim_value *value)
 {
-    char *bytes = put_head(worker, index, TIDE_RESULT_STATE, sizeof(value));
+    bool timed = state == 0 && sim.set.has_timers;
+    return (uint32_t)(sizeof(value->number) * (timed ? 2 : 1) +
+                      (value->timer ? sizeof(value->timer) : 0));
+}
+
+static void put_state(struct worker *worker, uint32_t index, uint32_t state,
+                      const struct sim_value *value)
+{
+    uint64_t by = value->by;
+    char *bytes = put_head(worker, index, TIDE_RESULT_STATE, state_size(state, value));
     struct tide_result *result = (struct tide_result *)(void *)bytes - 1;
     result->inherit = 0;
-    result->topic = TIDE_STATE_STRING;
+    result->topic = TIDE_STATE_STRING | (value->timer ? TIDE_STATE_TIMED : 0);
     result->partition = (int32_t)state;
-    memcpy(bytes, &value, sizeof(value));
+    if (value->timer)
+        memcpy(bytes, &value->timer, sizeof(value->timer));
+    bytes += value->timer ? sizeof(value->timer) : 0;
+    memcpy(bytes, &value->number, sizeof(value->number));
+    if (state == 0 && sim.set.has_timers)
+        memcpy(bytes + sizeof(value->number), &by, sizeof(by));
 }
 
 /* The size of a result depends on what else is in the block, so the model cannot tell which records are rejected for it. */
@@ -129,12 +143,28 @@ static bool reject_too_large(struct worker *worker, const struct payload *payloa
     return try_reject(worker, index, "too_large");
 }
 
+/* A timer returns nothing, and writes or not. */
+static bool write_timer(struct worker *worker)
+{
+    struct sim_value made;
+    sim_timer_see(worker, &made);
+    worker->retried = false;
+    if (made.number && result_size(state_size(0, &made)) > room(worker))
+        return false;
+    worker->made[0] = made;
+    if (made.number)
+        put_state(worker, worker->at, 0, &made);
+    return true;
+}
+
 bool sim_write_record(struct worker *worker)
 {
+    struct sim_value made[MAX_STATES] = {0};
+    memset(worker->made, 0, sizeof(worker->made));
+    if (sim_is_timer(worker->record))
+        return write_timer(worker);
     const struct payload *payload = sim_payload(worker->record);
     struct behaviour behaviour = sim_behaviour(&payload->items[0], worker->job.step);
-    uint64_t made[MAX_STATES] = {0};
-    memset(worker->made, 0, sizeof(worker->made));
     if (worker->job.states)
         sim_state_see(worker, &payload->items[0], made);
     if (wants_retry(worker, worker->at))
@@ -143,7 +173,7 @@ bool sim_write_record(struct worker *worker)
         return try_reject(worker, worker->at, "rejected");
     uint64_t need = (uint64_t)result_size(value_size(payload, &behaviour)) * behaviour.results;
     for (uint32_t i = 0; i < MAX_STATES; i++)
-        need += made[i] ? result_size(sizeof(made[i])) : 0;
+        need += made[i].number ? result_size(state_size(i, &made[i])) : 0;
     if (need > room(worker) && worker->bytes > 0)
         return false;
     if (need > room(worker))
@@ -151,8 +181,10 @@ bool sim_write_record(struct worker *worker)
     for (uint32_t i = 0; i < behaviour.results; i++)
         put_result(worker, payload, &behaviour, i);
     for (uint32_t i = 0; i < MAX_STATES; i++)
-        if (made[i])
-            put_state(worker, worker->at, i, worker->made[i] = made[i]);
+        if (made[i].number) {
+            worker->made[i] = made[i];
+            put_state(worker, worker->at, i, &made[i]);
+        }
     return true;
 }
 

@@ -147,6 +147,20 @@ static void draw_state(uint64_t seed)
         set->rates.abort = (uint32_t)(sim_mix(seed, 34, 0, 0) % 30);
 }
 
+/* A timer has no dead letter here: its record is run again until its worker survives it. */
+static void draw_timers(uint64_t seed)
+{
+    struct settings *set = &sim.set;
+    if (!set->has_state || sim_mix(seed, 35, 0, 0) % 2)
+        return;
+    set->has_timers = true;
+    set->steps[0].time = TIDE_TIME_OF_MESSAGE;
+    set->steps[0].grace_ms = (int64_t)(sim_mix(seed, 36, 0, 0) % 3000);
+    set->steps[0].max_ahead_ms = 3600000;
+    set->steps[0].crash_retries = 1000000;
+    set->rates.jump = set->rates.poison = 0;
+}
+
 void sim_draw(uint64_t seed)
 {
     struct settings *set = &sim.set;
@@ -175,19 +189,20 @@ void sim_draw(uint64_t seed)
     draw_sizes(seed);
     draw_orders(seed);
     draw_state(seed);
+    draw_timers(seed);
 }
 
 void sim_print(FILE *file)
 {
     const struct settings *set = &sim.set;
     const struct rates *rates = &set->rates;
-    fprintf(file, "seed %llu%s%s%s: %u partitions of %u messages, %u actions, pools",
+    fprintf(file, "seed %llu%s%s%s%s: %u partitions of %u messages, %u actions, pools",
             (unsigned long long)set->seed, set->exactly_once ? " (exactly once)" : "",
             set->drop_groups ? " (tasks drop groups)" : "",
             set->has_changelog ? " (state, changelog)"
             : set->has_state   ? " (state)"
                                : "",
-            set->partitions, set->messages, set->actions);
+            set->has_timers ? " (timers)" : "", set->partitions, set->messages, set->actions);
     for (uint32_t i = 0; i < set->pool_count; i++)
         fprintf(file, " %u (replaced after %llu)", set->pools[i],
                 (unsigned long long)set->limits[i].max_messages);

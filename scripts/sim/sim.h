@@ -13,7 +13,8 @@
  *   settings.c      draws the settings of a seed
  *   fail.c          ends the program when a rule is broken
  *   model.c         what is right; dead_letters.c checks dead letters
- *   changelog.c     the changelogs of states
+ *   values.c, changelog.c   values of state, and the changelogs
+ *   timers.c        timers of keyed state
  *   states.c        keyed state: what workers see and write, and what the engine has
  *   results.c       writes what a worker leaves in the output block
  *   lies.c          what a worker does against the protocol
@@ -105,6 +106,7 @@ struct settings {
     bool drop_groups; /* a task after a step that reduces returns nothing */
     bool has_state;   /* the first step has */
     bool has_changelog;
+    bool has_timers;   /* the first state of the first step has */
     bool transactions; /* positions are committed in them: exactly once, or there are changelogs */
     uint32_t keys;
     bool null_keys; /* some messages have none */
@@ -136,6 +138,8 @@ struct message {
     /* of any epoch, where the first step has state */
     uint64_t written[MAX_STATES]; /* what a worker has made of the states of its key */
     bool unsure;                  /* it may have been rejected */
+    enum { FIRED_NO, FIRED_MAYBE, FIRED } fired; /* its timer was, ... */
+    uint32_t fired_index;                        /* ... with the origin of this message */
 };
 
 enum ownership {
@@ -182,6 +186,12 @@ struct sim {
 };
 
 extern struct sim sim;
+/** A value of a state. */
+struct sim_value {
+    uint64_t number; /* 0 = there is none */
+    int64_t timer;   /* its time; 0 = none */
+    uint32_t by;     /* the index of the message that set the last one, from 1 on; 0 = none */
+};
 
 /* fail.c */
 /** The engine broke a rule: prints it with the seed and the settings, and ends the program. */
@@ -199,7 +209,6 @@ void sim_draw(uint64_t seed);
 void sim_print(FILE *file);
 
 /* taps.c */
-
 /** After a turn of the engine. */
 void sim_look_on(void);
 
@@ -234,12 +243,12 @@ struct worker {
     bool ready; /* it has sent its hello */
     uint32_t generation;
     bool busy;
-    bool entered;              /* it runs the job */
-    bool stuck;                /* it hangs; or it has run the job, and reports next */
-    bool lied;                 /* it broke the protocol in this job */
-    bool full;                 /* the output block is full */
-    bool retried;              /* the result that it wrote last asks for tide.retry */
-    uint64_t made[MAX_STATES]; /* the states that it wrote with the record, 0 = none */
+    bool entered;                      /* it runs the job */
+    bool stuck;                        /* it hangs; or it has run the job, and reports next */
+    bool lied;                         /* it broke the protocol in this job */
+    bool full;                         /* the output block is full */
+    bool retried;                      /* the result that it wrote last asks for tide.retry */
+    struct sim_value made[MAX_STATES]; /* what it wrote with the record */
     struct tide_job job;
     uint32_t lane; /* of the job, where lanes are by key */
     uint32_t at;   /* index of the record to run next */
@@ -253,9 +262,17 @@ struct worker {
     uint32_t newer_count; /* states that it has written in this job */
     struct {
         uint32_t number;
-        uint64_t value;
+        struct sim_value value;
     } newer[MAX_NEWER];
 };
+/* values.c */
+/** Reads a value, of whichever state has it. */
+struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length);
+/** The value of the record that the worker is at, as its job knows it. */
+struct sim_value sim_state_seen(const struct worker *worker, uint32_t state);
+/** The job goes on with it. */
+void sim_state_newer(struct worker *worker, uint32_t state, const struct sim_value *value);
+
 /* changelog.c */
 
 struct tide_changelog *sim_changelog_reader(void);
@@ -274,13 +291,11 @@ void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint6
 uint64_t sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key);
 
 /* changelog_sink.c */
-
 struct tide_sink *sim_changelog_sink(void);
 
 /* states.c */
-
 /** The worker is at the record of this item, in a step with state: checks what it sees, and sets what it is to write. */
-void sim_state_see(const struct worker *worker, const struct item *item, uint64_t *made);
+void sim_state_see(const struct worker *worker, const struct item *item, struct sim_value *made);
 /** It has written worker->made, and the record is published. */
 void sim_state_wrote(struct worker *worker, const struct item *item);
 /** The message is read again: what is known of its state stays. */
@@ -295,6 +310,21 @@ void sim_state_restored(uint32_t partition);
 void sim_state_check(void);
 void sim_state_check_end(void);
 
+/* timers.c */
+bool sim_is_timer(const struct tide_record *record);
+int64_t sim_time(uint32_t partition, uint32_t index);
+/** The partition begins at its first message. */
+void sim_timers_assigned(uint32_t partition);
+/** A message writes this value behind `seen`: sets its timer, keeps the one that is there, or takes it back. */
+void sim_timer_set(const struct item *item, const struct sim_value *seen, struct sim_value *made);
+/** A worker sees the value, and it counts: the timer that was set last must be there or have been fired. */
+void sim_timer_check(uint32_t partition, const struct sim_value *value);
+/** The worker is at a timer: checks that it may fire, and sets what it writes; then it is published. */
+void sim_timer_see(const struct worker *worker, struct sim_value *made);
+void sim_timer_fired(struct worker *worker);
+/** At the end of a run the value has no timer that is due. */
+void sim_timer_check_end(uint32_t partition, const struct sim_value *value);
+
 /* results.c */
 
 /** The first record of a job. */
@@ -308,7 +338,6 @@ bool sim_write_reduced(struct worker *worker);
 void sim_publish(struct worker *worker, uint32_t next);
 
 /* lanes.c */
-
 /** The lane of the records of a job, or NO_LANE: they may be in any, or the step has no lanes by key. */
 uint32_t sim_lane_of_job(const struct tide_job *job);
 

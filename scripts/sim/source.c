@@ -67,7 +67,7 @@ static size_t compose(struct tide_message *to, uint32_t number, uint32_t index, 
                                 .value_length = length,
                                 .key = key == NO_KEY ? NULL : sim_key_text(key),
                                 .key_length = key == NO_KEY ? 0 : 1,
-                                .timestamp = index,
+                                .timestamp = sim_time(number, index),
                                 .offset = message->offset,
                                 .partition = (int32_t)number,
                                 .topic = group.shown[number].topic,
@@ -122,6 +122,7 @@ static void begin_assignment(struct partition *partition)
            partition->messages[partition->first].offset < partition->committed)
         partition->first++;
     partition->next = partition->low = partition->first;
+    sim_timers_assigned((uint32_t)(partition - sim.partitions));
     partition->asked = -1;
     memset(partition->newest, 0, sizeof(partition->newest));
 }
@@ -303,7 +304,7 @@ static void change_partition(uint32_t number)
     if (partition->state == AWAY && !sim_transaction_undecided() &&
         (sim.calm || sim_roll(8) == 0)) {
         /* Another member had the partition meanwhile, and has committed a part of it. */
-        bool alone = sim.set.has_state && !sim.set.has_changelog;
+        bool alone = sim.set.has_state && (!sim.set.has_changelog || sim.set.has_timers);
         uint32_t ahead = sim.calm || alone ? 0 : sim_roll(4);
         for (uint32_t i = 0; i < partition->available && ahead > 0; i++) {
             if (partition->messages[i].offset >= partition->committed) {

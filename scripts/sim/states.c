@@ -40,6 +40,8 @@ void sim_state_keep(struct message *fresh, const struct message *before)
 {
     memcpy(fresh->written, before->written, sizeof(fresh->written));
     fresh->unsure = is_unsure(before);
+    fresh->fired = before->fired;
+    fresh->fired_index = before->fired_index;
 }
 
 /* True when `seen` may be the state of the key behind the messages before `end`. */
@@ -69,62 +71,32 @@ static bool counts(const struct worker *worker, const struct item *item)
 
 /* ---- a worker ---- */
 
-static const struct tide_state *state_of(const struct worker *worker, uint32_t state)
-{
-    const char *block = (const char *)worker->job.states;
-    uint32_t place = (worker->at - worker->job.first) * states() + state;
-    return (const struct tide_state *)(const void *)(block +
-                                                     (size_t)worker->job.states[place].at * 8);
-}
-
-static uint64_t value_of(const struct worker *worker, const struct tide_state *state)
-{
-    uint64_t value = 0;
-    for (uint32_t i = worker->newer_count; i-- > 0;) {
-        if (worker->newer[i].number == state->number)
-            return worker->newer[i].value;
-    }
-    if (state->kind == TIDE_STATE_NONE)
-        return 0;
-    if (state->kind != TIDE_STATE_STRING || state->length != sizeof(value))
-        sim_fail("a state is not what was written: kind %u, %u bytes", state->kind, state->length);
-    memcpy(&value, state + 1, sizeof(value));
-    return value;
-}
-
-void sim_state_see(const struct worker *worker, const struct item *item, uint64_t *made)
+void sim_state_see(const struct worker *worker, const struct item *item, struct sim_value *made)
 {
     for (uint32_t state = 0; state < states(); state++) {
-        uint64_t seen = value_of(worker, state_of(worker, state));
+        struct sim_value seen = sim_state_seen(worker, state);
         if (counts(worker, item) &&
             !is_right(state, item->partition, sim_key(item->partition, item->index), item->index,
-                      seen))
+                      seen.number))
             sim_fail("%u/%u sees a state of its key that is not that of the messages before it",
                      item->partition, item->index);
-        made[state] = make(item->partition, item->index, state, seen);
+        made[state].number = make(item->partition, item->index, state, seen.number);
+        if (state == 0 && sim.set.has_timers) {
+            if (counts(worker, item))
+                sim_timer_check(item->partition, &seen);
+            sim_timer_set(item, &seen, &made[0]);
+        }
     }
-}
-
-static void keep_newer(struct worker *worker, uint32_t number, uint64_t value)
-{
-    uint32_t i = 0;
-    while (i < worker->newer_count && worker->newer[i].number != number)
-        i++;
-    if (i == MAX_NEWER)
-        sim_fail("a job has more states than there are keys");
-    worker->newer_count += i == worker->newer_count;
-    worker->newer[i].number = number;
-    worker->newer[i].value = value;
 }
 
 void sim_state_wrote(struct worker *worker, const struct item *item)
 {
     for (uint32_t state = 0; state < states(); state++) {
-        if (worker->made[state] == 0)
+        if (worker->made[state].number == 0)
             continue;
         if (counts(worker, item))
-            sim_message(item)->written[state] = worker->made[state];
-        keep_newer(worker, state_of(worker, state)->number, worker->made[state]);
+            sim_message(item)->written[state] = worker->made[state].number;
+        sim_state_newer(worker, state, &worker->made[state]);
     }
 }
 
@@ -169,17 +141,21 @@ void sim_state_committed(uint32_t number, int64_t offset)
 }
 
 /* The state of a key as the engine has it; 0 = none. */
-static uint64_t accepted(uint32_t state, uint32_t number, uint32_t key)
+static struct sim_value accepted_value(uint32_t state, uint32_t number, uint32_t key)
 {
     struct tide_store_value value;
-    uint64_t bytes = 0;
     int found = tide_engine_look(sim.engine, STATES[state], (int32_t)number, sim_key_text(key), 1,
                                  &value);
     if (found < 0)
         sim_fail("the store fails: %s", tide_error());
     if (found == 1)
-        memcpy(&bytes, value.bytes, sizeof(bytes));
-    return bytes;
+        return sim_state_parse(state, value.kind, value.bytes, value.length);
+    return (struct sim_value){0};
+}
+
+static uint64_t accepted(uint32_t state, uint32_t number, uint32_t key)
+{
+    return accepted_value(state, number, key).number;
 }
 
 void sim_state_restored(uint32_t number)
@@ -233,7 +209,10 @@ void sim_state_check_end(void)
     for (uint32_t i = 0; i < sim.set.partitions * states(); i++) {
         uint32_t state = i % states(), number = i / states();
         for (uint32_t key = 0; key < sim.set.keys; key++) {
-            if (!is_right(state, number, key, sim.set.messages, accepted(state, number, key)))
+            struct sim_value value = accepted_value(state, number, key);
+            if (state == 0 && sim.set.has_timers)
+                sim_timer_check_end(number, &value);
+            if (!is_right(state, number, key, sim.set.messages, value.number))
                 sim_fail(
                     "at the end the state of key %c of partition %u is not that of all messages",
                     *sim_key_text(key), number);

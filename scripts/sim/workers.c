@@ -77,7 +77,9 @@ static void attribute(const struct worker *worker, bool late)
         return;
     while (next < worker->job.end && record_at(worker, next)->flags & TIDE_RECORD_LEFT_OUT)
         next++;
-    if (next < worker->job.end) {
+    if (next < worker->job.end && sim_is_timer(record_at(worker, next))) {
+        return;
+    } else if (next < worker->job.end) {
         const struct payload *payload = sim_payload(record_at(worker, next));
         if (late)
             sim_mark(payload, worker->job.step, offsetof(struct message, late));
@@ -184,7 +186,7 @@ static void mark_published(const struct worker *worker, uint32_t first, uint32_t
 {
     const struct tide_record *record = record_at(worker, first);
     for (uint32_t i = first; i < end; i++, record = sim_next(record)) {
-        if (!worker->retried && record->flags == 0)
+        if (!worker->retried && record->flags == 0 && !sim_is_timer(record))
             sim_mark(sim_payload(record), worker->job.step, offsetof(struct message, published));
     }
 }
@@ -192,6 +194,8 @@ static void mark_published(const struct worker *worker, uint32_t first, uint32_t
 /* What happens at the record before anything is written. False = the worker does not get past it. */
 static bool survives(struct worker *worker)
 {
+    if (sim_is_timer(worker->record))
+        return !may_die(worker, sim.set.rates.crash);
     struct behaviour behaviour = sim_behaviour(&sim_payload(worker->record)->items[0],
                                                worker->job.step);
     if (behaviour.kind == BEHAVIOUR_POISON)
@@ -224,7 +228,9 @@ static void run_records(struct worker *worker)
             return;
         }
         mark_published(worker, worker->at, worker->at + 1);
-        if (worker->job.states)
+        if (sim_is_timer(worker->record))
+            sim_timer_fired(worker);
+        else if (worker->job.states)
             sim_state_wrote(worker, &sim_payload(worker->record)->items[0]);
         worker->record = sim_next(worker->record);
         sim_publish(worker, ++worker->at);

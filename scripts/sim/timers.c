@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT
+ * Timers of keyed state, in some runs: a message that writes the first state sets its key's timer, keeps the one that is
+ * there, or takes it back, as the seed says. The value says which message has set the timer last. So whoever sees it can
+ * tell: as long as it has the timer, that was not fired; without it, it was, once. What was fired in an assignment that
+ * is over holds if the message that it was fired with is committed; else it is fired again. At the end of a run none that
+ * is due is left. Start reading at sim_timer_see. */
+#include "chain/offsets.h"
+#include "chain/task.h"
+#include "sim.h"
+
+bool sim_is_timer(const struct tide_record *record)
+{
+    return record->message_flags & TIDE_MESSAGE_TIMER;
+}
+
+/* They rise, and now and then one is late. */
+int64_t sim_time(uint32_t number, uint32_t index)
+{
+    uint64_t place = (uint64_t)number << 32 | index;
+    if (!sim.set.has_timers)
+        return index;
+    return 1 + (int64_t)index * 1000 + (int64_t)(sim_mix(sim.set.seed, 37, place, 0) % 5000);
+}
+
+/* Of the messages before that index. */
+static int64_t watermark(uint32_t number, uint32_t end)
+{
+    int64_t newest = 0;
+    for (uint32_t i = 0; i < end; i++)
+        if (sim_time(number, i) > newest)
+            newest = sim_time(number, i);
+    return newest - sim.set.steps[0].grace_ms;
+}
+
+void sim_timer_set(const struct item *item, const struct sim_value *seen, struct sim_value *made)
+{
+    uint64_t place = (uint64_t)item->partition << 32 | item->index;
+    uint64_t mix = sim_mix(sim.set.seed, 38, place, 0);
+    if (mix % 8 == 0)
+        return;
+    if (mix % 8 < 3) {
+        made->timer = seen->timer;
+        made->by = seen->timer ? seen->by : 0;
+        return;
+    }
+    made->timer = sim_time(item->partition, item->index) + (int64_t)(mix / 8 % 8000);
+    made->by = item->index + 1;
+}
+
+/* What was fired with a message that is read again holds no more. */
+void sim_timers_assigned(uint32_t number)
+{
+    const struct partition *partition = &sim.partitions[number];
+    for (uint32_t i = 0; i < sim.set.messages; i++) {
+        struct message *message = &sim.partitions[number].messages[i];
+        if (message->fired_index >= partition->first)
+            message->fired = FIRED_NO;
+    }
+}
+
+static unsigned fired(uint32_t number, uint32_t by)
+{
+    return sim.partitions[number].messages[by - 1].fired;
+}
+
+void sim_timer_check(uint32_t number, const struct sim_value *value)
+{
+    if (value->by > sim.set.messages || (value->timer && value->by == 0))
+        sim_fail("partition %u: a timer that no message has set", number);
+    if (value->by > 0 && !value->timer && fired(number, value->by) == FIRED_NO)
+        sim_fail("the timer of %u/%u is lost", number, value->by - 1);
+    if (value->timer && fired(number, value->by) == FIRED)
+        sim_fail("the timer of %u/%u is there although it was fired", number, value->by - 1);
+}
+
+/* The index of the message whose origin the record has; -1 = it is of an assignment that is over. */
+static int64_t origin_of(const struct worker *worker)
+{
+    const struct tide_task *task =
+        (const struct tide_task *)(const void *)sim.engine->steps[worker->job.step];
+    const struct partition *partition = &sim.partitions[worker->record->partition];
+    const struct tide_batch *batch;
+    int64_t index = 0;
+    STAILQ_FOREACH(batch, &task->order.list, in_order)
+    {
+        if (worker->at < batch->records.count &&
+            tide_batch_record(batch, worker->at) == worker->record)
+            break;
+    }
+    if (!batch || !tide_offsets_current(task->step.chain->offsets, batch->origins[worker->at]) ||
+        partition->state != OWNED || worker->put_off & 1u << worker->record->partition)
+        return -1;
+    while (index < sim.set.messages && partition->messages[index].offset != worker->record->offset)
+        index++;
+    if (index >= partition->next)
+        sim_fail("a timer has the origin of a message that was not read");
+    return index;
+}
+
+void sim_timer_see(const struct worker *worker, struct sim_value *made)
+{
+    uint32_t number = (uint32_t)worker->record->partition;
+    struct sim_value seen = sim_state_seen(worker, 0);
+    int64_t at = worker->record->timestamp;
+    *made = (struct sim_value){0};
+    if (origin_of(worker) >= 0) {
+        sim_timer_check(number, &seen);
+        if (at > watermark(number, sim.partitions[number].next))
+            sim_fail("a timer of partition %u is fired before its time", number);
+    }
+    /* Else the key has another one by now, or its function does not write. */
+    if (seen.timer == at && sim_mix(sim.set.seed, 39, (uint64_t)at, number) % 2)
+        made->number = seen.number;
+}
+
+void sim_timer_fired(struct worker *worker)
+{
+    struct sim_value seen = sim_state_seen(worker, 0), after = worker->made[0];
+    int64_t index = origin_of(worker);
+    if (seen.timer != worker->record->timestamp)
+        return;
+    if (index >= 0) {
+        struct message *message = &sim.partitions[worker->record->partition].messages[seen.by - 1];
+        /* What follows a record of another partition that is tried again waits as well, while that is not revoked. */
+        message->fired = worker->put_off ? FIRED_MAYBE : FIRED;
+        message->fired_index = (uint32_t)index;
+    }
+    if (after.number == 0) {
+        after = seen;
+        after.timer = 0;
+    }
+    sim_state_newer(worker, 0, &after);
+}
+
+void sim_timer_check_end(uint32_t number, const struct sim_value *value)
+{
+    sim_timer_check(number, value);
+    if (value->timer && value->timer <= watermark(number, sim.set.messages))
+        sim_fail("at the end the timer of %u/%u is due and was not fired", number, value->by - 1);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ * The values of keyed state as they are written: a number, and in a run with timers the message that has set the last
+ * timer; and what a worker finds of them in its job. */
+#include <string.h>
+
+#include "sim.h"
+
+static const struct tide_state *state_of(const struct worker *worker, uint32_t state)
+{
+    const char *block = (const char *)worker->job.states;
+    uint32_t place = (worker->at - worker->job.first) * sim.set.steps[0].state_count + state;
+    return (const struct tide_state *)(const void *)(block +
+                                                     (size_t)worker->job.states[place].at * 8);
+}
+
+struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length)
+{
+    struct sim_value value = {0};
+    bool timers = state == 0 && sim.set.has_timers;
+    uint64_t by = 0;
+    uint32_t head = timers && kind & TIDE_STATE_TIMED ? sizeof(value.timer) : 0;
+    uint32_t all = (uint32_t)(head + sizeof(value.number) + (timers ? sizeof(by) : 0));
+    if (kind == TIDE_STATE_NONE)
+        return value;
+    if ((head ? kind & ~(uint32_t)TIDE_STATE_TIMED : kind) != TIDE_STATE_STRING || length != all)
+        sim_fail("a state is not what was written: kind %u, %u bytes", kind, length);
+    memcpy(&value.timer, bytes, head);
+    memcpy(&value.number, bytes + head, sizeof(value.number));
+    if (timers)
+        memcpy(&by, bytes + head + sizeof(value.number), sizeof(by));
+    value.by = (uint32_t)by;
+    return value;
+}
+
+struct sim_value sim_state_seen(const struct worker *worker, uint32_t number)
+{
+    const struct tide_state *state = state_of(worker, number);
+    for (uint32_t i = worker->newer_count; i-- > 0;) {
+        if (worker->newer[i].number == state->number)
+            return worker->newer[i].value;
+    }
+    return sim_state_parse(number, state->kind, (const char *)(state + 1), state->length);
+}
+
+void sim_state_newer(struct worker *worker, uint32_t state, const struct sim_value *value)
+{
+    uint32_t i = 0, number = state_of(worker, state)->number;
+    while (i < worker->newer_count && worker->newer[i].number != number)
+        i++;
+    if (i == MAX_NEWER)
+        sim_fail("a job has more states than there are keys");
+    worker->newer_count += i == worker->newer_count;
+    worker->newer[i].number = number;
+    worker->newer[i].value = *value;
+}
