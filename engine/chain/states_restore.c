@@ -20,17 +20,16 @@ enum {
 
 static int clear(struct tide_states *states, uint32_t state, int32_t number)
 {
+    uint32_t deleted = 0;
     int status;
     do {
         status = tide_store_begin(states->store);
         if (status == TIDE_OK)
-            status = tide_store_clear(states->store, states->states[state].number, number, CLEARED);
-        int more = status;
-        if (status >= 0 && status != TIDE_BUSY)
+            status = tide_store_clear(states->store, states->states[state].number, number, CLEARED,
+                                      &deleted);
+        if (status == TIDE_OK)
             status = tide_store_commit(states->store);
-        if (status == TIDE_OK && more == CLEARED)
-            status = TIDE_BUSY;
-    } while (status == TIDE_BUSY);
+    } while (status == TIDE_BUSY || (status == TIDE_OK && deleted == CLEARED));
     return status;
 }
 

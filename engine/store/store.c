@@ -165,7 +165,8 @@ uint64_t tide_store_expired(const struct tide_store *store)
     return store->expired;
 }
 
-int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most)
+int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most,
+                     uint32_t *deleted)
 {
     const struct tide_store_key first = {state, partition, NULL, 0};
     struct tide_store_room room;
@@ -184,8 +185,8 @@ int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition
             code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
-    return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write")
-                                        : (int)count;
+    *deleted = count;
+    return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write") : TIDE_OK;
 }
 
 /* One cursor looks at the next values; the key it ended at is kept, since that may be gone the next time. */

@@ -149,8 +149,9 @@ int tide_store_put_position(struct tide_store *store, const char *input, int32_t
                             const struct tide_store_position *position);
 /** How many values were deleted so far since they had expired. */
 uint64_t tide_store_expired(const struct tide_store *store);
-/** Deletes at most `most` values of a state in a partition; returns how many. */
-int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most);
+/** Deletes at most `most` values of a state in a partition; `deleted` is how many, with TIDE_OK. */
+int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most,
+                     uint32_t *deleted);
 /** Deletes values that have expired among the next `most` ones, going round. */
 int tide_store_sweep(struct tide_store *store, int64_t now_ms, uint32_t most);
 int tide_store_commit(struct tide_store *store);
