@@ -61,12 +61,7 @@ describe("a hostile transform that comes by a reload", function()
       local fed = 0
       run = piped_run.start(PIPELINE, nil, { ["t.lua"] = prefix "one",
         ["kernel.lua"] = io.open "spec/escape/kernel.lua":read "*a" })
-      local function feed(count)
-        for _ = 1, count do
-          fed = fed + 1
-          piped_run.feed(fed .. "\n")
-        end
-      end
+      local function feed(count) fed = piped_run.feed_numbers(count) end
       local function until_through()
         wait.until_true(function() return select(2, piped_run.read "out":gsub("\n", "")) >= fed end,
           function() return fed .. " messages; " .. piped_run.read "out":sub(-200) .. run:stderr():sub(-3000) end)

@@ -33,12 +33,7 @@ local function start(pipeline, transform, files)
   until_said "partitions assigned"
 end
 
-local function feed(count)
-  for _ = 1, count do
-    sent = sent + 1
-    piped_run.feed(sent .. "\n")
-  end
-end
+local function feed(count) sent = piped_run.feed_numbers(count) end
 
 -- Messages in both, and the words before them in the output.
 local function left()

@@ -33,12 +33,7 @@ end
 
 local function until_said(text) piped_run.until_said(run, text) end
 
-local function feed(count)
-  for _ = 1, count do
-    sent = sent + 1
-    piped_run.feed(sent .. "\n")
-  end
-end
+local function feed(count) sent = piped_run.feed_numbers(count) end
 
 local function reload(transform, said)
   write("t.lua", transform)

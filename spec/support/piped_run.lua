@@ -9,7 +9,7 @@ local PROGRAM = require("spec.support.program").path
 
 local piped_run = {}
 
-local pipe, folder
+local pipe, folder, fed
 
 --- Starts a pipeline file with this text; `files`: others beside it, text by name. The pipe stays open, and the output
 --- is FOLDER/out (flags may name FOLDER too). Returns the process and the folder.
@@ -17,7 +17,7 @@ function piped_run.start(text, flags, files)
   local path
   path, folder = pipeline_file.write(text, files)
   assert(os.execute(("mkfifo %s/fifo"):format(folder)) == 0)
-  pipe = assert(io.open(folder .. "/fifo", "r+"))
+  pipe, fed = assert(io.open(folder .. "/fifo", "r+")), 0
   local run = process.start { "/bin/sh", "-c", ('exec "$0" run %s --input %s/fifo --output %s/out %s'):format(path,
     folder, folder, (flags or ""):gsub("FOLDER", folder)), PROGRAM }
   wait.watch(run)
@@ -47,6 +47,15 @@ end
 function piped_run.feed(text)
   pipe:write(text)
   pipe:flush()
+end
+
+--- Feeds so many messages, which are the numbers that follow those fed so before. Returns how many these are in all.
+function piped_run.feed_numbers(count)
+  for _ = 1, count do
+    fed = fed + 1
+    piped_run.feed(fed .. "\n")
+  end
+  return fed
 end
 
 --- Ends all processes of the spec, and removes its files.

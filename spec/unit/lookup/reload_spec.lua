@@ -148,14 +148,20 @@ describe("the file of a lookup table", function()
     assert.equal("third", version())
   end)
 
-  it("is not waited for by workers that have ended, or began their job later", function()
-    local owner = lookup.owner()
+  -- Worker 1 has been in a job since before the second version, and the third one waits. Returns where it says so.
+  local function wait_for_worker(owner)
     open()
     local word = C.tide_lookups_word(owner, 1)
     word[0] = 1
     change(rows("new", 4))
     lookup.await_report()
     change(rows("third", 5))
+    return word
+  end
+
+  it("is not waited for by workers that have ended, or began their job later", function()
+    local owner = lookup.owner()
+    local word = wait_for_worker(owner)
     C.tide_lookups_worker_ended(owner, 1)
     lookup.await_report()
     word[0] = 1000 -- a later epoch
@@ -165,13 +171,7 @@ describe("the file of a lookup table", function()
   end)
 
   it("is told to wait for a worker, by its number and once, when that has been in a job for a minute", function()
-    local owner = lookup.owner()
-    open()
-    local word = C.tide_lookups_word(owner, 1)
-    word[0] = 1
-    change(rows("new", 4))
-    lookup.await_report()
-    change(rows("third", 5))
+    local word = wait_for_worker(lookup.owner())
     local report, looks = nil, 0
     while not report do
       lookup.look()
