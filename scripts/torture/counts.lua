@@ -38,14 +38,22 @@ local function compare(where, found, right)
   return wrong
 end
 
+local BY = "\0by" -- of the engine: by what the keys are made (TIDE_STATES_BY of engine/chain/states.h)
+
 --- The texts of what is wrong in a changelog, of each key of which the last record holds.
 function counts.judge_changelog(truth, state, records)
-  local found = {}
+  local found, by = {}, nil
   for _, record in ipairs(records) do
     local text = record.value and record.value:match "\n(.*)"
-    found[record.key] = text and (tonumber(text) or cjson.decode(text).id)
+    if record.key == BY then
+      by = text
+    else
+      found[record.key] = text and (tonumber(text) or cjson.decode(text).id)
+    end
   end
-  return compare("changelog of " .. state, found, truth[state])
+  local wrong = compare("changelog of " .. state, found, truth[state])
+  if by ~= "key" then wrong[#wrong + 1] = ("changelog of %s: keys are by %s, not key"):format(state, tostring(by)) end
+  return wrong
 end
 
 --- The texts of what is wrong in a folder of state, by what `tidemill state FILE export` says of it.

@@ -52,11 +52,13 @@ describe("the judgement of counts per key", function()
   end)
 
   it("takes the last record of each key of a changelog, and a deleted one as none", function()
+    local by = { key = "\0by", value = "string 0 0\nkey" }
     local function judge(state, ...)
       local records = {}
       for i, value in ipairs { ... } do
         records[i] = { key = i == 1 and "b" or "a", value = value ~= "" and "kind 0 0\n" .. value or nil }
       end
+      records[#records + 1] = by
       return counts.judge_changelog(truth, state, records)
     end
     assert.same({}, judge("counts", "1", "2", "3"))
@@ -64,6 +66,10 @@ describe("the judgement of counts per key", function()
     assert.same({ "changelog of counts: nil of a, not 3" }, judge("counts", "1", "3", ""))
     assert.same({}, judge("last", '{"id":3}', '{"id":2}', ""))
     assert.same({ "changelog of last: 2 of a, which has none" }, judge("last", '{"id":3}', "", '{"id":2}'))
+    by.value = "string 0 0\njson:k"
+    assert.same({ "changelog of counts: keys are by json:k, not key" }, judge("counts", "1", "3"))
+    by = nil
+    assert.same({ "changelog of counts: keys are by nil, not key" }, judge("counts", "1", "3"))
   end)
 
   it("takes each value that a folder of state has", function()
