@@ -3,6 +3,7 @@
 local json = require 'cjson'
 local files = require 'spec.house.files'
 local pipeline_file = require 'spec.support.pipeline_file'
+local built = require 'spec.support.program'
 local process = require 'spec.support.process'
 local program = require 'spec.support.faults'
 
@@ -172,8 +173,7 @@ return tide.pipeline "large" {
 ]]
     folder = new_folder
     write('in', lines(1, 400))
-    local script = ('cd "%s" && exec "%s/build/tidemill" run p.lua --report report.json'):format(folder,
-      io.popen 'pwd':read '*l')
+    local script = ('cd "%s" && exec "%s" run p.lua --report report.json'):format(folder, built.path)
     local code, _, text = process.run { '/bin/sh', '-c', script }
     assert(code == 0, text)
     local metrics = json.decode(assert(io.open(folder .. '/report.json')):read '*a').metrics
