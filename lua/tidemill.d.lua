@@ -128,7 +128,7 @@ function Schema:encode(value) end
 local tide = {}
 
 --- A client of a schema registry.
----@param options { url: string, user?: string, password?: string, timeout?: number, ca?: string, refresh?: number, tagged?: boolean }
+---@param options { url: string, user?: string, password?: string, token?: string, timeout?: number, ca?: string, refresh?: number, tagged?: boolean }
 ---@return tide.Registry
 function tide.registry(options) end
 

@@ -67,43 +67,56 @@ end
 
 --- A handler that speaks the documented API of a schema registry (Confluent, "Schema Registry API Reference"), with
 --- a count of its requests at /count. `more`: schemas of Protocol Buffers by number, as descriptors in base64.
+--- A schema that is registered has `references`, and with schemaType PROTOBUF the descriptor of its file in base64 as
+--- its text. Numbers from 300 to 599 are answered by that status, without a body of a registry.
 function http_stub.registry(more)
   local cjson = require "cjson"
   local by_id, versions, count = {}, {}, 0
+  for id, text in pairs(more or {}) do by_id[id] = { schema = text, schemaType = "PROTOBUF" } end
   local function failure(status, code, message)
     return status, cjson.encode { error_code = code, message = message }
   end
   local function register(subject, body)
     local ok, request = pcall(cjson.decode, body)
     if not ok or type(request.schema) ~= "string" then return failure(422, 42201, "Invalid schema") end
-    for id, schema in ipairs(by_id) do
-      if schema == request.schema then return 200, cjson.encode { id = id } end
+    for id, one in pairs(by_id) do
+      if one.schema == request.schema then return 200, cjson.encode { id = id } end
     end
-    by_id[#by_id + 1] = request.schema
+    by_id[#by_id + 1] = { schema = request.schema, schemaType = request.schemaType, references = request.references }
     versions[subject] = versions[subject] or {}
     table.insert(versions[subject], #by_id)
     return 200, cjson.encode { id = #by_id }
   end
+  -- The answer has no schemaType for Avro, and the text of a .proto file unless a descriptor is asked for.
+  local function shown(id, query, rest)
+    local one = by_id[id]
+    rest.schemaType, rest.references, rest.schema = one.schemaType, one.references, one.schema
+    if one.schemaType and not query:find("format=serialized", 1, true) then rest.schema = "syntax ..." end
+    return 200, cjson.encode(rest)
+  end
+  local function version(subject, list, name, query)
+    if not list then return failure(404, 40401, "Subject '" .. tostring(subject) .. "' not found.") end
+    local number = name == "latest" and #list or tonumber(name)
+    if not number then return failure(422, 42202, "The specified version '" .. name .. "' is not valid") end
+    if not list[number] then return failure(404, 40402, "Version " .. name .. " not found.") end
+    return shown(list[number], query, { subject = subject, version = number, id = list[number] })
+  end
   return function(method, path, headers, body)
     if path == "/count" then return 200, tostring(count) end
     count = count + 1
-    if headers.authorization and headers.authorization ~= "Basic YW5uOnNlY3JldA==" then
-      return failure(401, 401, "Unauthorized")
+    local who = headers.authorization
+    if who and who ~= "Basic YW5uOnNlY3JldA==" and who ~= "Basic YW5uOnBAOnM=" and who ~= "Bearer abc" then
+      return failure(401, 40101, "Unauthorized")
     end
-    local id, format = path:match "^/schemas/ids/(%d+)(.*)$"
-    id = tonumber(id)
-    if id and more and more[id] then
-      return 200, cjson.encode { schemaType = "PROTOBUF", schema = format == "?format=serialized" and more[id]
-        or "syntax ..." }
-    end
-    if id == 500 then return 500, "oops" end
-    if id and by_id[id] then return 200, cjson.encode { schema = by_id[id] } end
+    local query
+    path, query = path:match "^([^?]*)(.*)$"
+    local id = tonumber(path:match "^/schemas/ids/(%d+)$")
+    if id and by_id[id] then return shown(id, query, {}) end
+    if id and id >= 300 and id < 600 then return id, "<html>oops" end
     if id then return failure(404, 40403, "Schema " .. id .. " not found") end
     local subject, rest = path:match "^/subjects/([^/]+)/versions(.*)$"
     if method == "POST" and subject and rest == "" then return register(subject, body) end
-    local list = subject and rest == "/latest" and versions[subject]
-    if not list then return failure(404, 40401, "Subject '" .. tostring(subject) .. "' not found.") end
-    return 200, cjson.encode { subject = subject, version = #list, id = list[#list], schema = by_id[list[#list]] }
+    return version(subject, subject and versions[subject], rest:sub(2), query)
   end
 end
 

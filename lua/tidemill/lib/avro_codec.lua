@@ -47,19 +47,20 @@ end
 
 local kept, count = { [true] = {}, [false] = {} }, 0
 
---- The schema of a text, or nil and what is wrong with it. `tagged`: true or false. One that was made before is given
---- again.
-function avro_codec.make(text, tagged)
-  local found = kept[tagged][text]
+--- The schema of a text, or nil and what is wrong with it. `tagged`: true or false. `before`: texts that declare what
+--- it refers to, or nil. One that was made before is given again.
+function avro_codec.make(text, tagged, before)
+  local name = before and #before > 0 and text .. "\0" .. table.concat(before, "\0") or text
+  local found = kept[tagged][name]
   if found then return found end
-  local node, problem = avro_schema.read(text)
+  local node, problem = avro_schema.read(text, before)
   if not node then return nil, problem end
   local ok
   ok, found = pcall(codec_of, node, tagged)
   if not ok and type(found) ~= "table" then error(found, 0) end
   if not ok then return nil, "the schema: " .. found[1] end
   if count == MOST_KEPT then kept, count = { [true] = {}, [false] = {} }, 0 end
-  kept[tagged][text], count = found, count + 1
+  kept[tagged][name], count = found, count + 1
   return found
 end
 

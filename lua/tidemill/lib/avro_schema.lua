@@ -149,19 +149,24 @@ local function check_end(node, seen)
   seen[node] = "good"
 end
 
-local function read_whole(value)
-  local known, seen = {}, {}
-  local node = read(value, known, nil)
+local function read_whole(values)
+  local known, seen, node = {}, {}, nil
+  for _, value in ipairs(values) do node = read(value, known, nil) end
   for _, one in pairs(known) do check_end(one, seen) end
   return node
 end
 
---- The node of a schema, or nil and what is wrong with the text. The name of a primitive type may stand without quotes.
-function avro_schema.read(text)
+--- The node of a schema, or nil and what is wrong with the text. A primitive type may stand without quotes.
+--- before: nil, or texts whose types the schema may name; each of them may name those of the texts before it.
+function avro_schema.read(text, before)
   if PRIMITIVE[text] then return { kind = text } end
-  local ok, value = pcall(json.public.table, text)
-  if not ok then return nil, "the schema is not JSON: " .. tostring(value):gsub("^[^:]+:%d+: ", "") end
-  local good, node = pcall(read_whole, value)
+  local values = {}
+  for i = 1, #(before or {}) + 1 do
+    local ok, value = pcall(json.public.table, before and before[i] or text)
+    if not ok then return nil, "the schema is not JSON: " .. tostring(value):gsub("^[^:]+:%d+: ", "") end
+    values[i] = value
+  end
+  local good, node = pcall(read_whole, values)
   if good then return node end
   if type(node) ~= "table" then error(node, 0) end
   return nil, "the schema: " .. node[1]

@@ -69,12 +69,16 @@ function protobuf_codec.make(bytes)
   return types_of(set)
 end
 
---- The types of the descriptor of one file.
-function protobuf_codec.of_file(bytes)
-  varint.begin()
-  varint.put_byte(10) -- the field `file` of a set
-  varint.put(#bytes)
-  return protobuf_codec.make(varint.text() .. bytes)
+--- The types of the descriptors of files, of which the last one is the one whose messages have indexes.
+function protobuf_codec.of_files(list)
+  local set = {}
+  for i, bytes in ipairs(list) do
+    varint.begin()
+    varint.put_byte(10) -- the field `file` of a set
+    varint.put(#bytes)
+    set[i] = varint.text() .. bytes
+  end
+  return protobuf_codec.make(table.concat(set))
 end
 
 return protobuf_codec

@@ -8,6 +8,7 @@
 --     absent and has no presence) }
 --   A node that cannot be used has `problem`, a text.
 --   an enum: { name =, names = { [number] = name }, numbers = { [name] = number }, first = its first number }
+local known = require("tidemill.lib.protobuf_known")
 local protobuf_read = require("tidemill.lib.protobuf_read")
 
 local protobuf_types = {}
@@ -160,6 +161,16 @@ local function add_fields(types, node)
   end
 end
 
+-- Those of protoc that no file of the set declares.
+local function add_known(types)
+  for _, enum in ipairs(known.enums) do
+    if not types[known.space .. enum.name] then add_enum(types, enum, known.space) end
+  end
+  for _, descriptor in ipairs(known.messages) do
+    if not types[known.space .. descriptor.name] then add_message(types, descriptor, known.space, true) end
+  end
+end
+
 local function types_of(set)
   local types, last = {}, nil
   for _, file in ipairs(set.file) do
@@ -175,6 +186,7 @@ local function types_of(set)
     end
   end
   if not last then fail("no file is in it") end
+  add_known(types)
   for _, node in pairs(types) do
     local ok, problem = true, nil
     if node.fields then ok, problem = pcall(add_fields, types, node) end

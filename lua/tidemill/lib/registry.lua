@@ -6,10 +6,14 @@
 --   registry:encode(subject, value) -> the bytes, by the latest schema of the subject
 --   registry:schema(id), registry:latest(subject) -> a schema (lib/avro.lua); latest gives its number too
 --   registry:register(subject, text) -> the number
--- Each gives nil, the reason, and whether it may succeed later: the registry is away, or answered 5xx or 429. encode
--- raises what does not fit its schema. The schema of a number never changes, and is kept; the latest one of a subject
--- is asked for again after `refresh` seconds, and used further while the registry is away; an answer that there is none
--- is kept for 30 seconds, other failures for one.
+-- Each gives nil, the reason, and whether it may succeed later. Only what the registry itself says of a schema is final
+-- (REFUSED below, with an error_code in the body); a registry that is away or does not know us says nothing of a
+-- message. encode raises what does not fit its schema. The schema of a number never changes, and is kept; the latest
+-- one of a subject is asked for again after `refresh` seconds, and used further while the registry is away; an answer
+-- that there is none is kept for 30 seconds, other failures for one.
+-- Source: Confluent, "Schema Registry API Reference": 40401, 40402 and 40403 are subject, version and schema not found,
+-- 409 an incompatible schema, 42201 and 42202 an invalid schema and version; 401, 403, 408, 429 and 5xx are about the
+-- request.
 local arguments = require("tidemill.lib.arguments")
 local avro_codec = require("tidemill.lib.avro_codec")
 local base64 = require("tidemill.lib.base64")
@@ -20,11 +24,15 @@ local json = require("tidemill.run.json")
 local url = require("tidemill.lib.url")
 local C = require("tidemill.run.ffi").C
 
-local OPTIONS = { url = true, user = true, password = true, timeout = true, ca = true, refresh = true, tagged = true }
+local OPTIONS = { url = true, user = true, password = true, token = true, timeout = true, ca = true, refresh = true,
+  tagged = true }
 local TYPE = "application/vnd.schemaregistry.v1+json"
+local ACCEPT = TYPE .. ", application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5"
+local REFUSED = { [400] = true, [404] = true, [405] = true, [409] = true, [422] = true } -- statuses
 local REFRESH, ABSENT_FOR, FAILED_FOR = 300, 30, 1 -- seconds
 local MOST_KEPT = 10000 -- answers
 local MOST_ID = 2 ^ 32 - 1
+local MOST_REFERENCES = 200 -- of one schema, with those of its references
 
 local function now_s()
   return tonumber(C.tide_clock_us()) / 1e6
@@ -46,7 +54,7 @@ local function ask(self, path, body)
   if answer.status == 200 and is_table then return value end
   local message = is_table and type(value.message) == "string" and value.message or "no answer of a registry"
   return nil, ("registry: %s%s: %d: %s"):format(self.shown, path, answer.status, message:sub(1, 500)),
-    answer.status >= 500 or answer.status == 429
+    not (REFUSED[answer.status] and is_table and type(value.error_code) == "number")
 end
 
 -- What `make` gives, kept by a name: for good, or `keep` seconds; failures for a short time.
@@ -65,29 +73,62 @@ local function cached(self, name, keep, make)
   return value, problem, later
 end
 
--- The schema of an answer.
+-- Puts the texts of the schemas that `answer` refers to into `list`, each behind those that it refers to itself. seen:
+-- paths and texts. query: what is asked of each. True; nil, the reason, and whether it may succeed later.
+local function add_references(self, answer, query, list, seen)
+  for _, one in ipairs(type(answer.references) == "table" and answer.references or {}) do
+    if type(one) ~= "table" or type(one.subject) ~= "string" or type(one.version) ~= "number" then
+      return nil, "registry: a reference without subject and version"
+    end
+    local version = one.version == -1 and "latest" or ("%d"):format(one.version)
+    local path = ("/subjects/%s/versions/%s?deleted=true%s"):format(url.escape(one.subject), version, query)
+    if not seen[path] then
+      seen[path], seen.count = true, (seen.count or 0) + 1
+      if seen.count > MOST_REFERENCES then return nil, "registry: too many references" end
+      local found, problem, later = ask(self, path)
+      if not found then return nil, problem, later end
+      if type(found.schema) ~= "string" then return nil, ("registry: %s: the answer has no schema"):format(path) end
+      local ok
+      ok, problem, later = add_references(self, found, query, list, seen)
+      if not ok then return nil, problem, later end
+      if not seen[found.schema] then list[#list + 1] = found.schema end -- a version, and "latest"
+      seen[found.schema] = true
+    end
+  end
+  return true
+end
+
+-- The schema of an answer; nil, the reason, and whether it may succeed later.
 local function made(self, answer, what)
   local kind = answer.schemaType
   if kind ~= nil and kind ~= "AVRO" then
     return nil, ("registry: %s is of type %s, where one of AVRO is wanted"):format(what, tostring(kind))
   end
-  if type(answer.references) == "table" and next(answer.references) then
-    return nil, ("registry: %s refers to other schemas, which is not supported"):format(what)
-  end
   if type(answer.schema) ~= "string" then return nil, ("registry: %s: the answer has no schema"):format(what) end
-  local schema, problem = avro_codec.make(answer.schema, self.tagged)
+  local before = {}
+  local ok, problem, later = add_references(self, answer, "", before, {})
+  if not ok then return nil, problem, later end
+  local schema
+  schema, problem = avro_codec.make(answer.schema, self.tagged, before)
   if not schema then return nil, ("registry: %s: %s"):format(what, problem) end
   return schema
 end
 
--- The types of a schema of Protocol Buffers: its text is asked for as a descriptor of a file, which stands alone.
+-- The types of a schema of Protocol Buffers: its text is asked for as the descriptor of a file, and so are those of the
+-- schemas that it refers to.
 local function types_of(self, id)
   local answer, problem, later = ask(self, ("/schemas/ids/%d?format=serialized"):format(id))
   if not answer then return nil, problem, later end
-  local bytes = type(answer.schema) == "string" and base64.decode(answer.schema)
-  if not bytes then return nil, ("registry: schema %d: the answer is no descriptor in base64"):format(id) end
+  local list = {}
+  local ok, fault, again = add_references(self, answer, "&format=serialized", list, {})
+  if not ok then return nil, fault, again end
+  list[#list + 1] = answer.schema or ""
+  for i, text in ipairs(list) do
+    list[i] = type(text) == "string" and text ~= "" and base64.decode(text)
+    if not list[i] then return nil, ("registry: schema %d: the answer is no descriptor in base64"):format(id) end
+  end
   local types
-  types, problem = protobuf_codec.of_file(bytes)
+  types, problem = protobuf_codec.of_files(list)
   if not types then return nil, ("registry: schema %d: %s"):format(id, problem) end
   return { types = types }
 end
@@ -97,8 +138,7 @@ local function any_of(self, id)
   return cached(self, id, math.huge, function()
     local answer, problem, later = ask(self, ("/schemas/ids/%d"):format(id))
     if not answer then return nil, problem, later end
-    local alone = type(answer.references) ~= "table" or not next(answer.references)
-    if answer.schemaType == "PROTOBUF" and alone then return types_of(self, id) end
+    if answer.schemaType == "PROTOBUF" then return types_of(self, id) end
     return made(self, answer, "schema " .. id)
   end)
 end
@@ -116,8 +156,8 @@ local function latest_of(self, subject)
     local answer, problem, later = ask(self, ("/subjects/%s/versions/latest"):format(url.escape(subject)))
     if not answer then return nil, problem, later end
     local schema
-    schema, problem = made(self, answer, "subject " .. subject)
-    if not schema then return nil, problem end
+    schema, problem, later = made(self, answer, "subject " .. subject)
+    if not schema then return nil, problem, later end
     if not has_id(answer) then return nil, ("registry: subject %s: the answer has no id"):format(subject) end
     if not self.kept[answer.id] then self.kept[answer.id] = { value = schema, over = math.huge } end
     return { schema = schema, id = answer.id }
@@ -156,10 +196,10 @@ local function encode(self, subject, value)
   return confluent.head(latest.id) .. bytes
 end
 
-local function text_option(options, name)
+local function text_option(options, name, level)
   local value = options[name]
   if value ~= nil and (type(value) ~= "string" or value:find("[%z\r\n]")) then
-    error(("tide.registry: %s takes a text, got %s"):format(name, arguments.shown(value)), 4)
+    error(("tide.registry: %s takes a text, got %s"):format(name, arguments.shown(value)), level)
   end
   return value
 end
@@ -173,20 +213,28 @@ local function seconds_option(options, name, default)
   return value
 end
 
+-- The header of who asks; in a URL name and password have %XX.
+local function authorization(options, parts)
+  local token = text_option(options, "token", 5)
+  local user = text_option(options, "user", 5) or parts.user and url.unescape(parts.user)
+  local password = text_option(options, "password", 5) or parts.password and url.unescape(parts.password)
+  if token and user then error("tide.registry: token and user are two ways to say who asks; take one", 4) end
+  if token then return "Bearer " .. token end
+  return user and "Basic " .. base64.encode(user .. ":" .. (password or "")) or nil
+end
+
 -- What the methods work with. Raises in the line of the script.
 local function state_of(options)
   arguments.options(options, "tide.registry", OPTIONS, 4)
-  local address = text_option(options, "url")
+  local address = text_option(options, "url", 4)
   local parts = address and url.parse(address)
   if not parts or (parts.scheme ~= "http" and parts.scheme ~= "https") then
     error("tide.registry: url takes http://host:port or https://host:port, got " .. arguments.shown(address), 3)
   end
-  local user, password = text_option(options, "user") or parts.user, text_option(options, "password") or parts.password
+  local headers = { Accept = ACCEPT, ["Content-Type"] = TYPE, Authorization = authorization(options, parts) }
   parts.user, parts.password = nil, nil
   local plain = url.build(parts):gsub("/+$", "")
-  local headers = { Accept = TYPE, ["Content-Type"] = TYPE }
-  if user then headers.Authorization = "Basic " .. base64.encode(user .. ":" .. (password or "")) end
-  return { url = plain, shown = plain, headers = headers, kept = {}, count = 0, ca = text_option(options, "ca"),
+  return { url = plain, shown = plain, headers = headers, kept = {}, count = 0, ca = text_option(options, "ca", 4),
     timeout = seconds_option(options, "timeout", nil), refresh = seconds_option(options, "refresh", REFRESH),
     tagged = options.tagged == true }
 end

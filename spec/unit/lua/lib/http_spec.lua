@@ -124,6 +124,56 @@ describe("tide.registry", function()
     assert.is_true(later)
   end)
 
+  it("tide.registry gives up a message for what the registry says of its schema, and for nothing else", function()
+    local one = registry { url = address }
+    for _, status in ipairs { 302, 403, 404, 408, 429, 503 } do -- a proxy's: the body is none of a registry
+      local _, problem, later = one:schema(status)
+      assert.equal(("registry: %s/schemas/ids/%d: %d: no answer of a registry"):format(address, status, status),
+        problem)
+      assert.is_true(later)
+    end
+    local _, problem, later = registry { url = address, token = "x" }:schema(1)
+    assert.matches("/schemas/ids/1: 401: Unauthorized", problem)
+    assert.is_true(later)
+    one:register("o", '{"type":1}')
+    _, problem, later = one:latest "o"
+    assert.matches("^registry: subject o: the schema: ", problem)
+    assert.falsy(later)
+  end)
+
+  -- Registers a schema that refers to others: { { name, subject, version } }.
+  local function register(of, text, references, kind)
+    for i, each in ipairs(references) do references[i] = { name = each[1], subject = each[2], version = each[3] } end
+    local answer = http.request { url = address .. "/subjects/" .. of .. "/versions", body = tide.json.encode {
+      schema = text, references = tide.array(references), schemaType = kind } }
+    return tide.json.table(answer.body).id
+  end
+
+  it("tide.registry reads and writes by schemas of Avro that refer to others", function()
+    local one = registry { url = address }
+    register("city", '{"type":"record","name":"City","namespace":"geo","fields":[{"name":"name","type":"string"}]}', {})
+    register("user", '{"type":"record","name":"User","namespace":"crm","fields":[{"name":"in","type":"geo.City"}]}',
+      { { "geo.City", "city", 1 } })
+    local order = '{"type":"record","name":"Order","fields":[{"name":"by","type":"crm.User"},'
+      .. '{"name":"to","type":"geo.City"}]}'
+    local id = register("order", order, { { "crm.User", "user", 1 }, { "geo.City", "city", -1 } })
+    local value = { by = { ["in"] = { name = "Rom" } }, to = { name = "Ulm" } }
+    local bytes = assert(one:encode("order", value))
+    assert.equal(("\0\0\0\0%s\6Rom\6Ulm"):format(string.char(id)), bytes)
+    assert.same(value, one:decode(bytes))
+    assert.same(value, registry { url = address }:decode(bytes))
+    local lost = register("lost", '{"type":"array","items":"geo.City"}', { { "geo.City", "city", 7 } })
+    local _, problem, later = one:schema(lost)
+    assert.matches("/subjects/city/versions/7%?deleted=true: 404: Version 7 not found", problem)
+    assert.is_false(later)
+    refused("there is no type", one:schema(register("bare", '{"type":"array","items":"geo.City"} ', {})))
+  end)
+
+  it("tide.registry ends with references in a circle, which no registry should have", function()
+    local id = register("circle", '["null"]', { { "x", "circle", 1 } })
+    assert.equal(tide.null, registry { url = address }:schema(id):decode "\0")
+  end)
+
   it("tide.registry reads messages of Protocol Buffers by the descriptor that it is given", function()
     local function piece(number, text) return string.char(number * 8 + 2, #text) .. text end
     local function message(name, field) -- one field, an int32
@@ -139,6 +189,17 @@ describe("tide.registry", function()
     refused("there is no message with these indexes", one:decode "\0\0\0\0\7\2\4\8\6")
     refused("schema 7 is of type PROTOBUF, where one of AVRO is wanted", one:schema(7))
     refused("schema 8: the answer is no descriptor in base64", one:decode "\0\0\0\0\8\0\8\5")
+
+    -- message C { A a = 1; google.protobuf.Timestamp at = 2; }, in a file that imports that of A and protoc's own
+    local function field(name, number, of)
+      return piece(2, piece(1, name) .. "\24" .. string.char(number) .. "\32\1\40\11" .. piece(6, of))
+    end
+    local c = piece(1, "c.proto") .. piece(4, piece(1, "C") .. field("a", 1, ".A")
+      .. field("at", 2, ".google.protobuf.Timestamp")) .. piece(12, "proto3")
+    register("f", tide.base64.encode(file), {}, "PROTOBUF")
+    local id = register("c", tide.base64.encode(c), { { "f.proto", "f", 1 } }, "PROTOBUF")
+    assert.same({ a = { a = 5 }, at = { seconds = 7, nanos = 0 } },
+      registry { url = address }:decode("\0\0\0\0" .. string.char(id) .. "\0\10\2\8\5\18\2\8\7"))
   end)
 
   it("tide.registry uses the latest schema that it has while the registry is away", function()
@@ -154,6 +215,10 @@ describe("tide.registry", function()
     assert.equal(1, registry { url = address, user = "ann", password = "secret" }:register(subject, SCHEMA))
     refused("401: Unauthorized", registry { url = address, user = "ann", password = "x" }:schema(1))
     assert.equal(1, select(2, registry { url = address:gsub("//", "//ann:secret@") }:latest(subject)))
+    assert.equal(1, select(2, registry { url = address:gsub("//", "//ann:p%%40%%3As@") }:latest(subject)))
+    assert.equal(1, select(2, registry { url = address, token = "abc" }:latest(subject)))
+    raises("token and user are two ways", function() return (registry { url = address, token = "a", user = "b" }) end)
+    raises("password takes a text", function() return (registry { url = address, password = 7 }) end)
     raises("url takes http://host:port", function() return (registry { url = "x" }) end)
     raises("no option", function() return (registry { address = "x" }) end)
   end)

@@ -96,6 +96,25 @@ describe("tide.protobuf", function()
     assert.equal("", order:encode(empty))
   end)
 
+  it("tide.protobuf knows the types that come with protoc where the descriptors leave them out", function()
+    local known = [[syntax = "proto3"; package google.protobuf;
+      message Timestamp { int64 seconds = 1; int32 nanos = 2; }]]
+    local _, own = pipeline_file.write("", { ["timestamp.proto"] = known, ["ev.proto"] = [[syntax = "proto3";
+      import "google/protobuf/timestamp.proto"; message Ev { google.protobuf.Timestamp at = 1; }]] })
+    local code, out, err = process.run({ "sh", "-c", ([[
+      mkdir -p google/protobuf && mv timestamp.proto google/protobuf && %s --descriptor_set_out=ev.desc ev.proto &&
+      echo 'at { seconds: 7 nanos: 9 }' | %s --encode=Ev ev.proto]]):format(installed.protoc(), installed.protoc()) },
+      { cwd = own, env = { LD_PRELOAD = false } })
+    assert.equal(0, code, err)
+    local set = protobuf.load(own .. "/ev.desc")
+    assert.same({ at = { seconds = 7, nanos = 9 } }, set:message "Ev":decode(out))
+    assert.equal(out, set:message "Ev":encode { at = { seconds = 7, nanos = 9 } })
+    local value = set:message "google.protobuf.Struct"
+    local fields = { a = { number_value = 1.5 }, b = { list_value = { values = tide.array { { bool_value = true } } } },
+      c = { null_value = "NULL_VALUE" } }
+    assert.same({ fields = fields }, value:decode(value:encode { fields = fields }))
+  end)
+
   it("tide.protobuf writes random values that protoc reads as they were", function()
     local function bits()
       return (draw(0, 2 ^ 31) * 2LL ^ 32 + draw(0, 2 ^ 31)) / 2LL ^ draw(0, 62) * (draw(2) * 2 - 3)
