@@ -8,7 +8,8 @@
  *   store.c         values, positions, transactions
  *   store_open.c    opens and closes: whose store it is, and which states it has
  *   store_walk.c    goes through what it holds
- *   store_pages.c   checks the file before LMDB opens it */
+ *   store_check.c   checks the file before LMDB opens it, in several threads
+ *   store_pages.c   goes through its pages for that (pages.h) */
 #ifndef TIDE_STORE_INSIDE_H
 #define TIDE_STORE_INSIDE_H
 
@@ -81,10 +82,10 @@ uint32_t tide_store_checksum(const struct MDB_val *key, const char *data, size_t
 /** What is wrong with an entry of the table; NULL = nothing. */
 const char *tide_store_check_entry(const struct MDB_val *key, const struct MDB_val *data);
 
-/* store_pages.c */
+/* store_check.c */
 
 /** The file, if there is one, has all that its newest transaction has written. Before LMDB opens it. */
-int tide_store_check_pages(struct tide_store *store);
+int tide_store_check_file(struct tide_store *store);
 
 /* store_boot.c */
 

@@ -56,7 +56,7 @@ static int open_environment(struct tide_store *store, unsigned read_only)
     bool unsynced = store->temporary || store->copy;
     unsigned flags = MDB_NOLOCK | MDB_NORDAHEAD | (unsynced ? MDB_NOSYNC : 0) | read_only;
     MDB_txn *txn;
-    int status = tide_store_check_pages(store);
+    int status = tide_store_check_file(store);
     if (status < 0)
         return status;
     int code = mdb_env_create(&store->env);

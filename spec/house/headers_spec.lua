@@ -20,11 +20,12 @@ end
 
 -- Reads each path on stdin into one fresh LuaJIT. What <sys/queue.h> would make of its macros stands there instead, and
 -- inline functions are left out. What engine/http/inside.h takes from the system and from
--- libmicrohttpd is declared here, and what engine/store/inside.h takes from LMDB.
+-- libmicrohttpd is declared here, and what those of engine/store take from LMDB.
 local READER = [[
 local ffi = require "ffi"
 ffi.cdef "typedef unsigned long pthread_t; typedef struct { long words[5]; } pthread_mutex_t;"
 ffi.cdef "typedef struct MDB_env MDB_env; typedef struct MDB_txn MDB_txn; typedef unsigned MDB_dbi;"
+ffi.cdef "typedef struct MDB_val { size_t mv_size; void *mv_data; } MDB_val;"
 for _, name in ipairs { "Result", "ConnectionNotificationCode", "RequestTerminationCode" } do
   ffi.cdef("enum MHD_" .. name .. " { MHD_ANY_" .. name .. " };")
 end

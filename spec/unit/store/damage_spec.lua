@@ -170,4 +170,59 @@ describe("a damaged store", function()
     assert.equal(held, dump(store))
     C.tide_store_close(store)
   end)
+
+  -- What is below the root of such a store is divided among threads (store_check.c).
+  it("is refused where it is large, too", function()
+    local COUNT, LENGTH = 30000, 500
+    local store = assert(open(), library.error())
+    assert.equal(0, C.tide_store_state(store, "counts", "key", ffi.new "uint32_t[1]"))
+    assert.equal(0, C.tide_store_begin(store))
+    for i = 1, COUNT do
+      local name = ("key %05d"):format(i)
+      local text = name .. ("v"):rep(LENGTH - #name)
+      local value = ffi.new("struct tide_store_value", { 0, C.TIDE_STATE_STRING, LENGTH, text })
+      local place = ffi.new("struct tide_store_key", { 1, 0, name, #name })
+      assert.equal(0, C.tide_store_put(store, place, value))
+    end
+    assert.equal(0, C.tide_store_commit(store), library.error())
+    C.tide_store_close(store)
+
+    local text, values, at = files.read(path), {}, 0
+    assert.is_true(#text / PAGE > 4096)
+    while true do
+      at = text:find(("v"):rep(LENGTH - 20), at + 1, true)
+      if not at then break end
+      values[#values + 1] = at
+      at = at + LENGTH
+    end
+    assert.is_true(#values >= COUNT) -- LMDB leaves copies where no entry is
+    local file = assert(io.open(path, "r+b"))
+    file:setvbuf "no"
+    local function put(place, byte)
+      file:seek("set", place - 1)
+      file:write(byte)
+    end
+    local function count(opened)
+      local walk, held = ffi.new("struct tide_store_walk", { state = 1 }), 0
+      while C.tide_store_next(opened, walk, ffi.new "struct tide_store_value") == 1 do held = held + 1 end
+      C.tide_store_close(opened)
+      return held
+    end
+    local refused = 0
+    for _ = 1, 20 do
+      local place = values[math.random(#values)] + math.random(0, 99)
+      put(place, "w")
+      store = open()
+      if store then
+        assert.equal(COUNT, count(store))
+      else
+        refused = refused + 1
+        assert.is_truthy(library.error():find("(the checksum of a value is wrong)", 1, true), library.error())
+      end
+      put(place, "v")
+    end
+    file:close()
+    assert.is_true(refused > 10, refused .. " of 20 were refused")
+    assert.equal(COUNT, count(assert(open(), library.error())))
+  end)
 end)
