@@ -32,6 +32,7 @@ return tide.pipeline "join" {
     group = "join", start = "earliest" },
   tide.keyed { join, by = "key", state = "waiting", time = "json:time", grace = "30s" },
   tide.produce { topic = "paid_orders" },
+  tide.commit_offsets {},
   state_dir = tide.param("state", "state-of-join"),
   dlq = tide.dlq { topic = "join.dlq" },
 }

@@ -164,9 +164,10 @@ const char *tide_event_time_read(struct tide_event_time *time, const struct tide
                  "the message has no time (option \"time\"): %.200s",
                  tide_lane_key_missing(time->where, message));
     else if (!tide_event_time_parse(text, length, time->unit_ms, time_ms))
-        snprintf(time->problem, sizeof(time->problem),
-                 "\"%.*s\" at %s:%.60s is no time: a number, or a text as 2026-01-31T12:00:00Z",
-                 length < 40 ? (int)length : 40, text, kind, time->name);
+        snprintf(
+            time->problem, sizeof(time->problem),
+            "\"%.*s\" at %s:%.60s is no time: a number above 0, or a text as 2026-01-31T12:00:00Z",
+            length < 40 ? (int)length : 40, text, kind, time->name);
     else
         return NULL;
     return time->problem;

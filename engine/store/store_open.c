@@ -140,6 +140,32 @@ static bool has_other_input(const MDB_val *data, const char *pipeline)
            memcmp((const char *)data->mv_data + strlen(FORMAT), pipeline, length) == 0;
 }
 
+/* Whose a store is, as people say it: "pipeline NAME on files" or "pipeline NAME on topic T". */
+static void say_owner(char *to, size_t size, const char *owner, size_t length)
+{
+    const char *at = memmem(owner, length, TIDE_STORE_CHANGELOG, strlen(TIDE_STORE_CHANGELOG));
+    size_t name = at ? (size_t)(at - owner) : length;
+    size_t topic = at ? length - name - strlen(TIDE_STORE_CHANGELOG) : 0;
+    snprintf(to, size, "pipeline %.*s on %s%.*s", (int)name, owner, at ? "topic " : "files",
+             (int)topic, at ? at + strlen(TIDE_STORE_CHANGELOG) : "");
+}
+
+/* A store of another format is refused before this (store_checksums.c). */
+static int refuse_owner(const struct tide_store *store, const MDB_val *data, const char *pipeline)
+{
+    char theirs[400], ours[400];
+    size_t head = data->mv_size < strlen(FORMAT) ? data->mv_size : strlen(FORMAT);
+    say_owner(theirs, sizeof(theirs), (const char *)data->mv_data + head, data->mv_size - head);
+    say_owner(ours, sizeof(ours), pipeline, strlen(pipeline));
+    return tide_fail(TIDE_ECONFIG,
+                     "state_dir %s has the state of %s, and this is %s; name another %s",
+                     store->dir, theirs, ours,
+                     has_other_input(data, pipeline)
+                         ? "folder, and the pipeline otherwise: its changelogs are those of the "
+                           "other topic"
+                         : "folder");
+}
+
 /* With `claims` it becomes that of the pipeline when it is nobody's. */
 static int check_pipeline(struct tide_store *store, const char *pipeline, bool claims)
 {
@@ -150,14 +176,7 @@ static int check_pipeline(struct tide_store *store, const char *pipeline, bool c
     if (status == 0 && !claims)
         return tide_fail(TIDE_ENOINPUT, NOTHING, store->dir);
     if (status == 1 && (claims || !is_readable(&data, own)))
-        return tide_fail(
-            TIDE_ECONFIG,
-            "state_dir %s holds \"%.*s\", and this is the pipeline %s; name another %s", store->dir,
-            (int)data.mv_size, (const char *)data.mv_data, pipeline,
-            has_other_input(&data, pipeline)
-                ? "folder, and the pipeline otherwise: its changelogs are those of the "
-                  "other topic"
-                : "folder");
+        return refuse_owner(store, &data, pipeline);
     return status < 0 ? status : TIDE_OK;
 }
 

@@ -105,7 +105,7 @@ return tide.pipeline %q {
       assert.is_truthy(text:find(words, 1, true), text)
     end
     write('p.lua', PIPELINE:format('others', 'k'))
-    refused(78, 'state_dir state holds "tidemill state 2 of counts", and this is the pipeline others')
+    refused(78, 'state_dir state has the state of pipeline counts on files, and this is pipeline others')
     write('p.lua', PIPELINE:format('counts', 'n'))
     refused(78, 'holds the state "counts, by json:k", which this pipeline keeps by json:n')
     write('p.lua', PIPELINE:format('counts', 'k'))

@@ -57,7 +57,7 @@ kafka.describe("state with a changelog, when", { input = { 3 }, output = { 1 } }
     t.input = kafka.topic(3)
     fill(1, 30)
     local run = engine.run(definition(), { code = 78 })
-    assert.is_true(run:says(('state_dir %s holds "tidemill state 2 of spec'):format(folder)) and run:says(input),
+    assert.is_true(run:says(('state_dir %s has the state of pipeline spec'):format(folder)) and run:says(input),
       run:stderr())
     assert.equal(30, inputs.count(t.output))
   end)

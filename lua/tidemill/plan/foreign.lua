@@ -34,6 +34,8 @@ local OPTIONS = {
   batch_size = "max_batch_size", max_poll_records = "max_batch_size", batch_time = "max_batch_time",
   linger = "max_batch_time", dead_letters = "dlq", dead_letter_queue = "dlq",
   file = "path", filename = "path",
+  address = "prometheus", listen = "prometheus", port = "prometheus", http = "prometheus", metrics_addr = "prometheus",
+  config = "rdkafka", properties = "rdkafka", librdkafka = "rdkafka", client = "rdkafka",
 }
 
 -- Short names that people use for properties of librdkafka.

@@ -15,6 +15,8 @@ local types = require("tidemill.plan.types")
 
 local schema = {}
 
+local MOST_SHOWN = 10 -- options that a text lists
+
 local function names_of(options)
   local names = {}
   for i, option in ipairs(options) do
@@ -79,6 +81,19 @@ local function parse(option, value, report)
   return parsed, bounds(option, parsed)
 end
 
+-- What there is, where nothing is near: the names, or where they are told.
+local function shown_names(names, owner)
+  if #names == 0 then return "" end
+  if #names <= MOST_SHOWN then return "; it takes " .. table.concat(names, ", ") end
+  return owner.prefix and "" or ("; `tidemill help %s` lists what it takes"):format(owner.name)
+end
+
+-- A name that is not known, with what was probably meant.
+local function hint(name, names, owner)
+  local near = foreign.option(name, names) or nearest.hint(name, names)
+  return near ~= "" and near or shown_names(names, owner)
+end
+
 local function check_unknown(options, arguments, owner, report)
   local names, given = names_of(options), {}
   for name in pairs(arguments) do given[#given + 1] = name end
@@ -86,8 +101,7 @@ local function check_unknown(options, arguments, owner, report)
   for _, name in ipairs(given) do
     local value = arguments[name]
     if type(name) == "string" and not names[name] and not session.is_absent(value) then
-      report('option "%s%s": unknown%s', owner.prefix or "", name,
-        foreign.option(name, names) or nearest.hint(name, names))
+      report('option "%s%s": unknown%s', owner.prefix or "", name, hint(name, names, owner))
     elseif type(name) ~= "string" and not owner.positional then
       report("value %s = %s: %s takes only options with a name", tostring(name), types.quote(value), owner.name)
     end

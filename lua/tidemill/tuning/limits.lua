@@ -25,6 +25,8 @@ local percent, main_close, they_wait, batches_cost, number, time, step_name, dou
   terms.fewer_processes, terms.fewer_text, terms.at_output, terms.to_kafka, terms.blocked_text,
   terms.more_processes, terms.pool_name
 
+local IDLE = 0.01 -- workers less in use than this have nothing to do
+
 limits.list = {
   {
     name = "script",
@@ -245,7 +247,7 @@ limits.list = {
     rule = "The first step takes nothing more than for any other cause, since its batches (or those of a later step) "
       .. "are with the workers. The functions compute when at least half of their time (WAITS) is on the processor or "
       .. "spent without a core, else they wait.",
-    holds = function(case) return case.place == "step" end,
+    holds = function(case) return case.place == "step" and case.step.busy >= IDLE end,
     evidence = worker_evidence,
     sentence = function(case)
       local step = case.step
@@ -268,8 +270,9 @@ limits.list = {
   },
   {
     name = "engine",
-    rule = "The engine works more than it waits for anything, and batches cost less than 30 % of that (COST).",
-    holds = function(case) return case.place == "engine" end,
+    rule = "The engine works more than it waits for anything, and batches cost less than 30 % of that (COST); or "
+      .. "messages are at a step whose workers have nothing to do (IDLE), as when all are rejected before them.",
+    holds = function(case) return case.place == "engine" or (case.place == "step" and case.step.busy < IDLE) end,
     evidence = engine_evidence,
     sentence = function(case)
       local engine = case.window.engine

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 local advice = require "tidemill.plan.advice"
+local loader = require "tidemill.plan.pipeline_file"
 local pipeline_file = require "spec.support.pipeline_file"
 
 local SOURCE = 'tide.kafka_source { brokers = "b", topic = "t", group = "g", start = "latest" %s }'
@@ -21,6 +22,15 @@ describe("advice", function()
     assert.same({}, warnings { PRODUCE, COMMIT })
     assert.same({}, warnings { "tide.run_task_with_multiprocessing { print, input_block_size = '1MiB' }", PRODUCE,
       COMMIT, 'dlq = tide.dlq { topic = "d" }' })
+  end)
+
+  it("advice has nothing to say about the recipes, but that a copy may have no dlq", function()
+    local count = 0
+    for path in io.popen("grep -l 'return tide[.]pipeline' scripts/*.lua"):lines() do
+      count = count + 1
+      for _, text in ipairs(advice.about(assert(loader.load(path)))) do assert.matches("warning: no dlq: ", text) end
+    end
+    assert.is_true(count > 20)
   end)
 
   it("advice warns of times behind a step that does not keep the order", function()

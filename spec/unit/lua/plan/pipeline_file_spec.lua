@@ -178,7 +178,8 @@ return tide.pipeline "x" {
       'p:6: tide.kafka_sink: unknown; here it is "produce"',
       'p:7: option "acks": unknown; librdkafka property "acks" cannot be set: a message is delivered once all replicas '
         .. "in sync have it",
-      'p:7: option "colour": unknown',
+      'p:7: option "colour": unknown; it takes topic, topics, brokers, partition, max_buffer_size, max_buffer_bytes, '
+        .. "rdkafka",
       'p:7: option "compression": unknown; librdkafka has it as a property: rdkafka = { ["compression.type"] = ... }',
     }, texts)
   end)

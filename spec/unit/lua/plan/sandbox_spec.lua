@@ -223,7 +223,7 @@ return tide.pipeline "x" { tide.kafka_source { brokers = "b:1", topic = "t", gro
     end
     assert.same({ 'option "files" = "x": must be a table { read = ..., write = ... }, not a string' },
       faults 'files = "x"')
-    assert.same({ 'option "files.exec": unknown' }, faults 'files = { exec = "x" }')
+    assert.same({ 'option "files.exec": unknown; it takes read, write' }, faults 'files = { exec = "x" }')
     assert.same({ 'option "env" = 5: must be a text or a list of texts, not a number' }, faults "env = 5")
     assert.is_nil(faults 'trust = "hardened", network = true, files = { read = "a" }, env = { "A" }')
   end)

@@ -149,7 +149,7 @@ describe("the step or setting", function()
       ["print, processes = { min = 8, max = 2 }"] =
         'option "processes" = { min = 8, max = 2 }: max is below min; raise it or leave it out',
       ["print, processes = { max = 0 }"] = 'option "processes.max" = 0: must be more than 0',
-      ["print, processes = { most = 3 }"] = 'option "processes.most": unknown',
+      ["print, processes = { most = 3 }"] = 'option "processes.most": unknown; it takes min, max',
       ["print, max_batch_time = 0"] = 'option "max_batch_time" = 0: must be more than 0',
       ["print, max_batch_time = '-1s'"] = 'option "max_batch_time" = "-1s": must be more than 0',
       ["print, input_block_size = 100"] = 'option "input_block_size" = 100: too small, the least is 4KiB',
