@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- How the transform behaves on a message is a function of its id, and so are all of its bytes. The transform and the
--- checker both ask it here, so nothing has to be remembered between them. An input is { key, "ID:text", header seq };
--- the value of an output is "ID/PIECE:text".
+-- checker both ask it here, so nothing has to be remembered between them. An input is { key, "ID:text", headers seq and
+-- time }; the value of an output is "ID/PIECE:text".
 local bit = require "bit"
 
 local behaviour = {}
@@ -44,6 +44,16 @@ end
 
 function behaviour.input(id)
   return id .. ":" .. text(id, 0)
+end
+
+behaviour.WINDOW_MS, behaviour.GRACE_MS = 60000, 10000
+local BEGIN_MS, EACH_MS, SCATTER_MS, LATE_MS = 1769860800000, 47, 20000, 120000
+
+--- The event time of an id, in ms. They rise, so that a key has some in each window; what is scattered by more than the
+--- grace may be late, and each 61st is old.
+function behaviour.time(id)
+  local scatter = bit.tobit(id * 40503) % SCATTER_MS
+  return BEGIN_MS + id * EACH_MS + scatter - (id % 61 == 0 and LATE_MS or 0)
 end
 
 --- The number of outputs of an id.

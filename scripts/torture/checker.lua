@@ -3,9 +3,11 @@
 --
 -- A case has: input, output, second, dead_letters = the records of these topics (spec.support.kafka), in the order of
 -- each partition; mode; strict (nothing disturbed the engines, so that no duplicate is allowed in either mode);
--- disturbances = how often an engine or a broker was disturbed; committed, ends = { partition = offset }; truth = that
--- of counts.lua, where the transform has state: then results say a count, and are in the order of each key only.
+-- disturbances = how often an engine or a broker was disturbed; committed, ends = { partition = offset }; counts = the
+-- truth of counts.lua, where the transform has state: then results say a count, and are in the order of each key only;
+-- windows = that of windows.lua: then results are those of windows, and late messages come as they were.
 local behaviour = require "scripts.torture.behaviour"
+local windows = require "scripts.torture.windows"
 
 local checker = {}
 local methods = {}
@@ -45,13 +47,13 @@ end
 
 -- Within a partition (with state: of a key) the first occurrences must rise, by offset and then by piece.
 local function check_order(self, topic, id, input, piece, record)
-  local at = topic .. (self.truth and record.key or record.partition)
+  local at = topic .. (self.of_counts and record.key or record.partition)
   local rank = input.offset * 10 + piece
   if rank < (self.last[at] or -1) then count(self, "wrong_order", id, record) end
   self.last[at] = math.max(rank, self.last[at] or -1)
 end
 
-local function check_output(self, topic, record)
+local function check_output(self, record, topic)
   local id, piece = record.value:match("^(%d+)/(%d+):")
   id, piece = tonumber(id), tonumber(piece)
   local input = self.inputs[id]
@@ -65,7 +67,7 @@ local function check_output(self, topic, record)
   if record.value ~= behaviour.output(id, piece) or record.key ~= input.key or header(record, "seq") ~= input.seq then
     count(self, "wrong_payload", id, record)
   end
-  if self.truth and tonumber(header(record, "count")) ~= self.truth.of_id[id] then
+  if self.of_counts and tonumber(header(record, "count")) ~= self.of_counts.of_id[id] then
     count(self, "wrong_count", id, record)
   end
   local times = (input[piece] or 0) + 1
@@ -73,17 +75,52 @@ local function check_output(self, topic, record)
   if times == 1 then check_order(self, topic, id, input, piece, record) end
 end
 
-local function check_dead_letter(self, record)
+-- A late message of windows.
+local function check_late(self, record)
   local id = tonumber(record.value:match("^(%d+):"))
+  local input = self.inputs[id]
+  record.topic = "second"
+  if not input then return count(self, "unknown", id or -1, record) end
+  table.insert(input.found, record)
+  if not self.of_windows.late[id] then return count(self, "wrong_outcome", id, record) end
+  if record.partition ~= input.partition then count(self, "misplaced", id, record) end
+  if record.value ~= behaviour.input(id) or record.key ~= input.key or header(record, "seq") ~= input.seq then
+    count(self, "wrong_payload", id, record)
+  end
+  input[1] = (input[1] or 0) + 1
+end
+
+-- The result of a window. The first ones of a key must rise. What is wrong is told of its last message.
+local function check_window(self, record)
+  local window, right = windows.result(self.of_windows, record)
+  record.topic = "output"
+  if not window then return count(self, "unknown", -1, record) end
+  if self.inputs[window.id] then table.insert(self.inputs[window.id].found, record) end
+  if not right then count(self, "wrong_count", window.id, record) end
+  if record.partition ~= window.partition then count(self, "misplaced", window.id, record) end
+  self.closed[window] = (self.closed[window] or 0) + 1
+  if self.closed[window] > 1 then return end
+  if window.from <= (self.last[window.key] or -1) then count(self, "wrong_order", window.id, record) end
+  self.last[window.key] = window.from
+end
+
+-- The reasons that a dead letter of this id may have; nil = there may be none.
+local function reasons_of(self, id)
+  if self.of_windows and self.of_windows.late[id] then return nil end -- it is added to no window
+  return behaviour.REASONS[behaviour.of(id)]
+end
+
+local function check_dead_letter(self, record)
+  local id = tonumber((record.value or ""):match("^(%d+):")) -- that of a timer has no value
   local input = self.inputs[id]
   record.topic = "dead_letters"
   if not input then return count(self, "unknown", id or -1, record) end
   local found, kind, reason = input.found, behaviour.of(id), header(record, "reason")
   found[#found + 1] = record
   input.dead_letters = (input.dead_letters or 0) + 1
-  local reasons = behaviour.REASONS[kind]
+  local reasons = reasons_of(self, id)
   -- A message that hangs may have its worker killed by the nemesis, twice; then it counts as one that crashes.
-  local killed = kind == "hang" and reason == "crash" and NEMESIS_SIGNALS[header(record, "cause")]
+  local killed = reasons and kind == "hang" and reason == "crash" and NEMESIS_SIGNALS[header(record, "cause")]
   if not reasons and (reason == "crash" or reason == "timeout") then
     count(self, "misattributed", id, record)
   elseif not (reasons and reasons[reason]) and not killed then
@@ -103,14 +140,26 @@ local function check_times(self, id, input, times)
   for _ = 2, times do count(self, "duplicated", id) end
 end
 
+local function pieces_of(self, id)
+  if self.of_windows then return self.of_windows.late[id] and 1 or 0 end
+  return behaviour.pieces(id)
+end
+
 -- An id with a dead letter that it should not have is counted as that, and not as lost too.
 local function check_counts(self)
   for id, input in pairs(self.inputs) do
-    for piece = 1, behaviour.pieces(id) do check_times(self, id, input, input[piece] or 0) end
-    if behaviour.REASONS[behaviour.of(id)] then
+    for piece = 1, pieces_of(self, id) do check_times(self, id, input, input[piece] or 0) end
+    if reasons_of(self, id) then
       if #input.found == 0 then count(self, "lost", id) end
       for _ = 2, input.dead_letters or 0 do count(self, "duplicated", id) end
     end
+  end
+end
+
+local function check_windows(self)
+  for _, window in pairs(self.of_windows.closed) do
+    if not self.closed[window] then count(self, "lost", window.id) end
+    for _ = 2, self.closed[window] or 0 do count(self, "duplicated", window.id) end
   end
 end
 
@@ -126,14 +175,17 @@ end
 --- duplicates may be there.
 function checker.run(case)
   local self = setmetatable({ inputs = {}, input_count = 0, counts = {}, named = {}, last = {},
-    truth = case.truth }, metatable)
+    closed = {}, of_counts = case.counts, of_windows = case.windows }, metatable)
   for _, what in ipairs(checker.FAULTS) do self.counts[what], self.named[what] = 0, {} end
   read_input(self, case.input)
   for _, topic in ipairs { "output", "second" } do
-    for _, record in ipairs(case[topic]) do check_output(self, topic, record) end
+    local check = check_output
+    if self.of_windows then check = topic == "output" and check_window or check_late end
+    for _, record in ipairs(case[topic]) do check(self, record, topic) end
   end
   for _, record in ipairs(case.dead_letters) do check_dead_letter(self, record) end
   check_counts(self)
+  if self.of_windows then check_windows(self) end
   check_committed(self, case)
   local bounded = case.mode == "at_least_once" and not case.strict
   self.allowed = bounded and case.disturbances * MAX_AGAIN or 0

@@ -19,7 +19,7 @@ fleet.PROGRAM = PROGRAM
 local PIPELINE = "scripts/torture/pipeline.lua"
 
 --- settings: dir (of logs, reports and the journal), journal (its path), parameters (of the pipeline, by name), second
---- (a topic), keyed (they have state).
+--- (a topic), keyed (what they keep for each key: counts, windows; nil = nothing).
 function fleet.new(settings)
   return setmetatable({ settings = settings, engines = {}, by_run = {}, problems = {}, reports = {}, lives = 0 },
     metatable)
@@ -33,7 +33,10 @@ local function add_parameters(self, list, name, is_static)
   end
   for parameter, value in pairs(self.settings.parameters) do set(parameter, value) end
   if is_static then set("instance", name) end
-  if self.settings.keyed then set("state_dir", self:state_dir(name)) end
+  if self.settings.keyed then
+    set("keyed", self.settings.keyed)
+    set("state_dir", self:state_dir(name))
+  end
   return list
 end
 

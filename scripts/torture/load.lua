@@ -25,7 +25,7 @@ local function write_chunk(self, path)
     local seq = self.seq[partition] or 0
     self.seq[partition] = seq + 1
     file:write(kafka.encode { key = behaviour.key(id), value = behaviour.input(id), partition = partition,
-      headers = { { "seq", tostring(seq) } } })
+      headers = { { "seq", tostring(seq) }, { "time", ("%.0f"):format(behaviour.time(id)) } } })
   end
   file:close()
   self.next_id = self.next_id + CHUNK

@@ -20,7 +20,9 @@ local nemesis = require "scripts.torture.nemesis"
 local parts = require "scripts.torture.parts"
 local recovery = require "scripts.torture.recovery"
 local report = require "scripts.torture.report"
+local windows = require "scripts.torture.windows"
 
+local JUDGES = { counts = counts, windows = windows } -- by what is kept for each key
 local PARTITIONS, PROCESSES, TIMEOUT_MS = 6, 4, 1000 -- the last two are those of pipeline.lua
 local PROGRESS_SECONDS = 5
 local USAGE = 64
@@ -60,7 +62,7 @@ local function new_run()
     seed = number("TORTURE_SEED", os.time()), scale = number("TORTURE_SCALE", 1),
     patience = number("TORTURE_PATIENCE", 60) }
   self.spec = parts.LIST[self.part] or usage(("TORTURE_PART=%s: no such part"):format(self.part))
-  self.keyed, self.backlog = self.spec.keyed, self.spec.backlog
+  self.keyed, self.judge, self.backlog = self.spec.keyed, JUDGES[self.spec.keyed], self.spec.backlog
   if self.mode ~= "at_least_once" and self.mode ~= "exactly_once" then
     usage(("TORTURE_MODE=%s: neither at_least_once nor exactly_once"):format(self.mode))
   end
@@ -78,7 +80,7 @@ end
 local function make_changelogs(self)
   self.parameters.name = self.group
   kafka.set_broker { "log.cleaner.backoff.ms=1000" }
-  for _, state in ipairs(counts.STATES) do
+  for _, state in ipairs(self.judge.STATES) do
     kafka.topic(PARTITIONS, { ["cleanup.policy"] = "compact", ["max.message.bytes"] = 1114112, ["segment.ms"] = 5000,
       ["min.cleanable.dirty.ratio"] = 0.01 }, changelog(self, state))
   end
@@ -90,7 +92,7 @@ local function make_topics(self)
   for _, name in ipairs { "output", "second", "dead_letters" } do self[name] = kafka.topic(PARTITIONS, appended) end
   self.parameters = { brokers = kafka.bootstrap(), input = self.input, group = self.group, output = self.output,
     second = self.second, dead_letters = self.dead_letters, delivery = self.mode }
-  if self.spec.keyed then make_changelogs(self) end
+  if self.keyed then make_changelogs(self) end
 end
 
 local function count_injected(injected)
@@ -166,8 +168,8 @@ local function judge_state(self, truth)
   local function add(lines)
     for i = 1, math.min(#lines, MAX_LINES) do problems[#problems + 1] = lines[i] end
   end
-  for _, state in ipairs(counts.STATES) do
-    add(counts.judge_changelog(truth, state, kafka.consume(changelog(self, state))))
+  for _, state in ipairs(self.judge.STATES) do
+    add(self.judge.judge_changelog(truth, state, kafka.consume(changelog(self, state))))
   end
   self.parameters.group = kafka.group() -- that of the run waits for its members
   kafka.commit(self.parameters.group, self.input, self.ends)
@@ -175,7 +177,7 @@ local function judge_state(self, truth)
   for _, engine in ipairs(self.fleet.engines) do names[#names + 1] = engine.name end
   for _, name in ipairs(names) do
     local text, words = self.fleet:export(name)
-    add(text and counts.judge_export(truth, "state of " .. name, text) or { words })
+    add(text and self.judge.judge_export(truth, "state of " .. name, text) or { words })
   end
 end
 
@@ -192,9 +194,10 @@ local function check(self)
   local case = { mode = self.mode, strict = self.spec.strict, disturbances = disturbances(self.nemesis.injected),
     ends = self.ends, committed = kafka.committed(self.group, self.input) }
   for _, name in ipairs { "input", "output", "second", "dead_letters" } do case[name] = kafka.consume(self[name]) end
-  if self.spec.keyed then
-    case.truth = counts.truth(case.input)
-    judge_state(self, case.truth)
+  if self.keyed then
+    local truth = self.judge.truth(case.input)
+    case[self.keyed] = truth
+    judge_state(self, truth)
   end
   local entries = journal.read(self.journal)
   self.injected, self.findings = self.nemesis.injected, checker.run(case)

@@ -6,8 +6,8 @@ local parts = {}
 -- static, dynamic: names of the engines with and without static membership; supervised: names of supervisors, each of
 -- which runs MEMBERS engines that are static members. faults: how many of each kind. gap: seconds
 -- from one to the next, least and greatest. strict: none of the faults may cause a duplicate, in either mode. keyed:
--- the transform counts per key, and counts.lua judges the counts. backlog: how many messages are written beyond what is
--- committed.
+-- what is kept for each key, and judged: counts (counts.lua), or windows (windows.lua). backlog: how many messages are
+-- written beyond what is committed.
 parts.MEMBERS = 3
 parts.LIST = {
   short = {
@@ -41,11 +41,15 @@ parts.LIST = {
       segv_worker = 20 },
   },
   counts = { -- the short form of the next, for spec/torture: nobody waits for a transaction to time out
-    static = { "a", "b" }, dynamic = {}, gap = { 0.2, 0.5 }, keyed = true,
+    static = { "a", "b" }, dynamic = {}, gap = { 0.2, 0.5 }, keyed = "counts",
     faults = { kill_engine = 3, kill_worker = 6, lose_state = 1 },
   },
   state = {
-    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = true, backlog = 12000,
+    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "counts", backlog = 12000,
+    faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
+  },
+  windows = {
+    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "windows", backlog = 12000,
     faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
   },
   brokers = {

@@ -1,41 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- The transform under torture behaves on each message as its id says (behaviour.lua).
-local ffi = require "ffi"
 local tide = require "tidemill"
 local behaviour = require "behaviour"
-local journal = require "journal"
+local harm = require "harm"
 
-pcall(ffi.cdef, "void abort(void);")
-pcall(ffi.cdef, "int poll(void *descriptors, unsigned long count, int ms);")
-
-local JOURNAL, RUN = tide.env("TORTURE_JOURNAL"), tide.env("TORTURE_RUN")
 local SECOND = tide.env("TORTURE_SECOND")
 
-local function note(event, id)
-  journal.write(JOURNAL, RUN, event, nil, id)
-end
-
--- Ways to crash and to hang, each for its share of the ids.
-local CRASHES = {
-  function() ffi.cast("void (*)(void)", 0)() end, -- not by raise(): the sandbox may refuse it
-  function() ffi.cast("int *", 0)[0] = 1 end,
-  function() ffi.C.abort() end,
-  function() os.exit(3) end,
-}
-local HANGS = {
-  function() ffi.C.poll(nil, 0, -1) end,
-  function() ffi.C.poll(nil, 0, -1) end,
-  function() while true do end end, -- luacheck: ignore 542
-}
-
-local function choose(list, number)
-  return list[number % #list + 1]
-end
-
 local function result(message, id, piece, count)
-  local headers = {}
-  for i, header in ipairs(message.headers) do headers[i] = header end
-  headers[#headers + 1] = { "run", RUN }
+  local headers = harm.with_run(message.headers)
   if count then headers[#headers + 1] = { "count", tostring(count) } end
   local topic = behaviour.topic(id, piece) == "second" and SECOND or nil
   return { value = behaviour.output(id, piece), headers = headers, topic = topic }
@@ -43,15 +15,8 @@ end
 
 local does = {}
 
-function does.crash(_, id)
-  note("crash", id)
-  choose(CRASHES, id / 97)()
-end
-
-function does.hang(_, id)
-  note("hang", id)
-  choose(HANGS, id / 89)()
-end
+function does.crash(_, id) harm.crash(id) end
+function does.hang(_, id) harm.hang(id) end
 
 function does.error(_, id)
   local way = id / 83 % 3
@@ -83,4 +48,4 @@ local function process(message, state)
   return result(message, id, 1, count)
 end
 
-return { init = function() note("zygote") end, start = function() note("start") end, process = process }
+return { init = function() harm.note("zygote") end, start = function() harm.note("start") end, process = process }
