@@ -10,7 +10,8 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "chain/changelog_record.h"
-#include "sim.h"
+#include "chain/timers.h"
+#include "keyed.h"
 #include "store/store.h"
 
 enum { MAX_OPEN = 4096, MAX_RECORDS = 4096, MAX_POLLED = 64 };
@@ -66,21 +67,35 @@ static void append(struct log *log, const struct record *record)
         log->end = record->offset + 1;
 }
 
-static uint64_t value_in(uint32_t state, const struct record *record)
+/* The last one of the key; its kind is TIDE_STATE_NONE where there is none. */
+static struct tide_store_value value_in(uint32_t state, uint32_t partition, const char *key,
+                                        uint32_t length)
 {
-    struct tide_store_value value;
+    const struct record *record = last_of(&changelog.logs[state][partition], key, length);
+    struct tide_store_value value = {.kind = TIDE_STATE_NONE};
     int64_t offset;
-    if (!record)
-        return 0;
-    if (!tide_changelog_parse(record->value, record->value_length, &value, &offset,
-                              &changelog.text))
+    if (record && !tide_changelog_parse(record->value, record->value_length, &value, &offset,
+                                        &changelog.text))
         sim_fail("a record of a changelog is not what was written");
-    return sim_state_parse(state, value.kind, value.bytes, value.length).number;
+    return value;
 }
 
-uint64_t sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key)
+struct sim_value sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key)
 {
-    return value_in(state, last_of(&changelog.logs[state][partition], sim_key_text(key), 1));
+    struct tide_store_value value = value_in(state, partition, sim_key_text(key), 1);
+    return sim_state_parse(state, value.kind, value.bytes, value.length);
+}
+
+int64_t sim_changelog_newest(uint32_t partition)
+{
+    struct tide_store_value value = value_in(0, partition, TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH);
+    double newest = 0;
+    if (value.kind == TIDE_STATE_NONE)
+        return INT64_MIN;
+    if (value.kind != TIDE_STATE_NUMBER || value.length != sizeof(newest))
+        sim_fail("the newest time of a partition is no number");
+    memcpy(&newest, value.bytes, sizeof(newest));
+    return (int64_t)newest;
 }
 
 void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint64_t number,

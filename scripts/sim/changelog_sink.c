@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The sink of changelogs in at least once: its transactions have their records and the positions, and no results. */
 #include "base/status.h"
-#include "sim.h"
+#include "keyed.h"
 
 static int sink_start(struct tide_sink *sink)
 {

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "keyed.h"
 #include "proc/worker.h"
-#include "sim.h"
 
 const struct payload *sim_payload(const struct tide_record *record)
 {

@@ -14,7 +14,7 @@
  *   fail.c          ends the program when a rule is broken
  *   model.c         what is right; dead_letters.c checks dead letters
  *   values.c, changelog.c   values of state, and the changelogs
- *   timers.c        timers of keyed state
+ *   timers.c        timers of keyed state (keyed.h has these, too)
  *   states.c        keyed state: what workers see and write, and what the engine has
  *   results.c       writes what a worker leaves in the output block
  *   lies.c          what a worker does against the protocol
@@ -140,6 +140,8 @@ struct message {
     bool unsure;                  /* it may have been rejected */
     enum { FIRED_NO, FIRED_MAYBE, FIRED } fired; /* its timer was, ... */
     uint32_t fired_index;                        /* ... with the origin of this message */
+    uint32_t
+        due; /* when it was read, its key had a timer that was due: of the message before this index; 0 = none */
 };
 
 enum ownership {
@@ -265,66 +267,6 @@ struct worker {
         struct sim_value value;
     } newer[MAX_NEWER];
 };
-/* values.c */
-/** Reads a value, of whichever state has it. */
-struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length);
-/** The value of the record that the worker is at, as its job knows it. */
-struct sim_value sim_state_seen(const struct worker *worker, uint32_t state);
-/** The job goes on with it. */
-void sim_state_newer(struct worker *worker, uint32_t state, const struct sim_value *value);
-
-/* changelog.c */
-
-struct tide_changelog *sim_changelog_reader(void);
-/** The sink takes a record of a changelog. */
-bool sim_changelog_send(const struct tide_message *message);
-size_t sim_changelog_reports(struct tide_report *reports, size_t max, bool aborting);
-size_t sim_changelog_pending(void);
-void sim_changelog_act(void);
-/** The open transaction is committed, or has been aborted. */
-void sim_changelog_committed(void);
-void sim_changelog_aborted(void);
-/** Another member writes a value, because of the message at this offset of the input. */
-void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint64_t number,
-                         int64_t offset);
-/** The value that is committed, 0 = none. */
-uint64_t sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key);
-
-/* changelog_sink.c */
-struct tide_sink *sim_changelog_sink(void);
-
-/* states.c */
-/** The worker is at the record of this item, in a step with state: checks what it sees, and sets what it is to write. */
-void sim_state_see(const struct worker *worker, const struct item *item, struct sim_value *made);
-/** It has written worker->made, and the record is published. */
-void sim_state_wrote(struct worker *worker, const struct item *item);
-/** The message is read again: what is known of its state stays. */
-void sim_state_keep(struct message *fresh, const struct message *before);
-/** Another member of the group has processed the message. */
-void sim_state_other(uint32_t partition, uint32_t index);
-/** A transaction with this position is committed: the changelogs are the state at it. */
-void sim_state_committed(uint32_t partition, int64_t offset);
-/** The partition is restored. */
-void sim_state_restored(uint32_t partition);
-/** After a turn, and at the end of a run. */
-void sim_state_check(void);
-void sim_state_check_end(void);
-
-/* timers.c */
-bool sim_is_timer(const struct tide_record *record);
-int64_t sim_time(uint32_t partition, uint32_t index);
-/** The partition begins at its first message. */
-void sim_timers_assigned(uint32_t partition);
-/** A message writes this value behind `seen`: sets its timer, keeps the one that is there, or takes it back. */
-void sim_timer_set(const struct item *item, const struct sim_value *seen, struct sim_value *made);
-/** A worker sees the value, and it counts: the timer that was set last must be there or have been fired. */
-void sim_timer_check(uint32_t partition, const struct sim_value *value);
-/** The worker is at a timer: checks that it may fire, and sets what it writes; then it is published. */
-void sim_timer_see(const struct worker *worker, struct sim_value *made);
-void sim_timer_fired(struct worker *worker);
-/** At the end of a run the value has no timer that is due. */
-void sim_timer_check_end(uint32_t partition, const struct sim_value *value);
-
 /* results.c */
 
 /** The first record of a job. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "sim.h"
+#include "keyed.h"
 
 enum { QUEUES = MAX_PARTITIONS + 1, QUEUE_LENGTH = 256, MAX_BORROWED = 256 };
 

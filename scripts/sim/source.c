@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "sim.h"
+#include "keyed.h"
 
 /* What happens to a partition next. */
 enum pending { NOTHING, ASSIGN, REVOKE, LOSE };
@@ -107,6 +107,8 @@ static void source_take(struct tide_source *source, size_t count)
     if (sim.set.exactly_once && sim.set.unordered &&
         tide_commit_state(sim.engine->commit) == TIDE_COMMIT_PREPARING)
         sim_fail("a message is read while a transaction waits for what was read before");
+    for (uint32_t i = 0; i < count; i++)
+        sim_state_taken(group.borrowed, sim.partitions[group.borrowed].next + i);
     sim.partitions[group.borrowed].next += (uint32_t)count;
     sim.taken += count;
 }

@@ -11,7 +11,8 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "sim.h"
+#include "chain/offsets.h"
+#include "keyed.h"
 
 static const char *const STATES[] = {"s", "t"};
 
@@ -20,6 +21,11 @@ static const char *const STATES[] = {"s", "t"};
 static uint32_t states(void)
 {
     return sim.set.has_state ? sim.set.steps[0].state_count : 0;
+}
+
+static bool has_timers(uint32_t state)
+{
+    return state == 0 && sim.set.has_timers;
 }
 
 /* What the message at that place makes of the value that it sees; 0 = it writes none. */
@@ -81,9 +87,9 @@ void sim_state_see(const struct worker *worker, const struct item *item, struct 
             sim_fail("%u/%u sees a state of its key that is not that of the messages before it",
                      item->partition, item->index);
         made[state].number = make(item->partition, item->index, state, seen.number);
-        if (state == 0 && sim.set.has_timers) {
+        if (has_timers(state)) {
             if (counts(worker, item))
-                sim_timer_check(item->partition, &seen);
+                sim_timer_check_seen(worker, item, &seen);
             sim_timer_set(item, &seen, &made[0]);
         }
     }
@@ -108,7 +114,7 @@ void sim_state_other(uint32_t number, uint32_t index)
     struct item item = {(uint16_t)number, 0, message->epoch, index};
     uint32_t key = sim_key(number, index);
     for (uint32_t state = 0; state < states(); state++) {
-        uint64_t made = make(number, index, state, sim_changelog_value(state, number, key));
+        uint64_t made = make(number, index, state, sim_changelog_value(state, number, key).number);
         if (sim_behaviour(&item, 0).kind != BEHAVIOUR_PASS || made == 0)
             continue;
         message->written[state] = made;
@@ -130,9 +136,16 @@ static uint32_t index_of(const struct partition *partition, int64_t offset)
 void sim_state_committed(uint32_t number, int64_t offset)
 {
     uint32_t end = index_of(&sim.partitions[number], offset);
+    if (sim.set.has_timers && sim_changelog_newest(number) != sim_newest(number, end))
+        sim_fail("the changelog has a newest time of partition %u that is not that at the "
+                 "committed offset %lld",
+                 number, (long long)offset);
     for (uint32_t state = 0; state < states(); state++) {
         for (uint32_t key = 0; key < sim.set.keys; key++) {
-            if (!is_right(state, number, key, end, sim_changelog_value(state, number, key)))
+            struct sim_value value = sim_changelog_value(state, number, key);
+            if (has_timers(state))
+                sim_timer_check_behind(number, end, &value);
+            if (!is_right(state, number, key, end, value.number))
                 sim_fail("the changelog of state %s has a value of key %c of partition %u that is "
                          "not that at the committed offset %lld",
                          STATES[state], *sim_key_text(key), number, (long long)offset);
@@ -153,21 +166,25 @@ static struct sim_value accepted_value(uint32_t state, uint32_t number, uint32_t
     return (struct sim_value){0};
 }
 
-static uint64_t accepted(uint32_t state, uint32_t number, uint32_t key)
-{
-    return accepted_value(state, number, key).number;
-}
-
 void sim_state_restored(uint32_t number)
 {
     for (uint32_t state = 0; state < states(); state++) {
         for (uint32_t key = 0; key < sim.set.keys; key++) {
-            if (accepted(state, number, key) != sim_changelog_value(state, number, key))
+            if (accepted_value(state, number, key).number !=
+                sim_changelog_value(state, number, key).number)
                 sim_fail("partition %u is restored, and the value of key %c is not that of the "
                          "changelog",
                          number, *sim_key_text(key));
         }
     }
+}
+
+void sim_state_taken(uint32_t number, uint32_t index)
+{
+    if (!has_timers(0))
+        return;
+    struct sim_value value = accepted_value(0, number, sim_key(number, index));
+    sim_timer_taken(number, index, &value);
 }
 
 /* Behind the message that wrote it, or the first of this assignment when that is later. */
@@ -182,11 +199,24 @@ static uint32_t end_of(const struct partition *partition, uint32_t state, uint32
     return partition->first;
 }
 
+/* All that was read of the partition is complete, and so is what came of it. */
+static bool is_idle(uint32_t number)
+{
+    const struct partition *partition = &sim.partitions[number];
+    return partition->next > partition->first &&
+           tide_offsets_position(sim.engine->chain.offsets, number) >
+               partition->messages[partition->next - 1].offset;
+}
+
 static void check_partition(uint32_t number, uint32_t state)
 {
     const struct partition *partition = &sim.partitions[number];
+    bool idle = has_timers(state) && is_idle(number);
     for (uint32_t key = 0; key < sim.set.keys; key++) {
-        uint64_t value = accepted(state, number, key);
+        struct sim_value accepted = accepted_value(state, number, key);
+        uint64_t value = accepted.number;
+        if (idle)
+            sim_timer_check_behind(number, partition->next, &accepted);
         if (!is_right(state, number, key, end_of(partition, state, key, value), value))
             sim_fail("the state of key %c of partition %u is that behind no message that was read",
                      *sim_key_text(key), number);
@@ -210,8 +240,8 @@ void sim_state_check_end(void)
         uint32_t state = i % states(), number = i / states();
         for (uint32_t key = 0; key < sim.set.keys; key++) {
             struct sim_value value = accepted_value(state, number, key);
-            if (state == 0 && sim.set.has_timers)
-                sim_timer_check_end(number, &value);
+            if (has_timers(state))
+                sim_timer_check_behind(number, sim.set.messages, &value);
             if (!is_right(state, number, key, sim.set.messages, value.number))
                 sim_fail(
                     "at the end the state of key %c of partition %u is not that of all messages",

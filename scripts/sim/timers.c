@@ -6,7 +6,7 @@
  * is due is left. Start reading at sim_timer_see. */
 #include "chain/offsets.h"
 #include "chain/task.h"
-#include "sim.h"
+#include "keyed.h"
 
 bool sim_is_timer(const struct tide_record *record)
 {
@@ -22,14 +22,18 @@ int64_t sim_time(uint32_t number, uint32_t index)
     return 1 + (int64_t)index * 1000 + (int64_t)(sim_mix(sim.set.seed, 37, place, 0) % 5000);
 }
 
-/* Of the messages before that index. */
-static int64_t watermark(uint32_t number, uint32_t end)
+int64_t sim_newest(uint32_t number, uint32_t end)
 {
-    int64_t newest = 0;
+    int64_t newest = INT64_MIN;
     for (uint32_t i = 0; i < end; i++)
         if (sim_time(number, i) > newest)
             newest = sim_time(number, i);
-    return newest - sim.set.steps[0].grace_ms;
+    return newest;
+}
+
+static int64_t watermark(uint32_t number, uint32_t end)
+{
+    return end == 0 ? INT64_MIN : sim_newest(number, end) - sim.set.steps[0].grace_ms;
 }
 
 void sim_timer_set(const struct item *item, const struct sim_value *seen, struct sim_value *made)
@@ -63,14 +67,37 @@ static unsigned fired(uint32_t number, uint32_t by)
     return sim.partitions[number].messages[by - 1].fired;
 }
 
-void sim_timer_check(uint32_t number, const struct sim_value *value)
+/* The value as of the messages before `end`: the timer that was set last must be there or have been fired. */
+static void check_timer(uint32_t number, uint32_t end, const struct sim_value *value)
 {
     if (value->by > sim.set.messages || (value->timer && value->by == 0))
         sim_fail("partition %u: a timer that no message has set", number);
     if (value->by > 0 && !value->timer && fired(number, value->by) == FIRED_NO)
         sim_fail("the timer of %u/%u is lost", number, value->by - 1);
-    if (value->timer && fired(number, value->by) == FIRED)
+    if (value->timer && fired(number, value->by) == FIRED &&
+        sim.partitions[number].messages[value->by - 1].fired_index < end)
         sim_fail("the timer of %u/%u is there although it was fired", number, value->by - 1);
+}
+
+void sim_timer_check_seen(const struct worker *worker, const struct item *item,
+                          const struct sim_value *seen)
+{
+    int64_t right = watermark(item->partition, item->index), is = sim_state_watermark(worker);
+    check_timer(item->partition, sim.set.messages, seen);
+    if (seen->timer && seen->by == sim_message(item)->due)
+        sim_fail("%u/%u sees the timer of %u, which was due before it was read", item->partition,
+                 item->index, seen->by - 1);
+    if (is != right)
+        sim_fail("%u/%u has the watermark %lld, and %lld is that of the messages before it",
+                 item->partition, item->index, (long long)is, (long long)right);
+}
+
+/* The timers that are due when a partition is assigned come behind its first message, with which the watermark is known. */
+void sim_timer_taken(uint32_t number, uint32_t index, const struct sim_value *value)
+{
+    struct partition *partition = &sim.partitions[number];
+    bool due = index > partition->first && value->timer && value->timer <= watermark(number, index);
+    partition->messages[index].due = due ? value->by : 0;
 }
 
 /* The index of the message whose origin the record has; -1 = it is of an assignment that is over. */
@@ -104,7 +131,7 @@ void sim_timer_see(const struct worker *worker, struct sim_value *made)
     int64_t at = worker->record->timestamp;
     *made = (struct sim_value){0};
     if (origin_of(worker) >= 0) {
-        sim_timer_check(number, &seen);
+        check_timer(number, sim.set.messages, &seen);
         if (at > watermark(number, sim.partitions[number].next))
             sim_fail("a timer of partition %u is fired before its time", number);
     }
@@ -132,9 +159,12 @@ void sim_timer_fired(struct worker *worker)
     sim_state_newer(worker, 0, &after);
 }
 
-void sim_timer_check_end(uint32_t number, const struct sim_value *value)
+void sim_timer_check_behind(uint32_t number, uint32_t end, const struct sim_value *value)
 {
-    sim_timer_check(number, value);
-    if (value->timer && value->timer <= watermark(number, sim.set.messages))
-        sim_fail("at the end the timer of %u/%u is due and was not fired", number, value->by - 1);
+    check_timer(number, end, value);
+    /* Else it may be fired with a message that was read meanwhile. */
+    if (sim.partitions[number].next <= end && value->timer &&
+        value->timer <= watermark(number, end))
+        sim_fail("behind %u/%u the timer of %u/%u is due and was not fired", number, end - 1,
+                 number, value->by - 1);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/status.h"
-#include "sim.h"
+#include "keyed.h"
 
 enum { MAX_ENTRIES = 4096 };
 

@@ -3,14 +3,24 @@
  * timer; and what a worker finds of them in its job. */
 #include <string.h>
 
-#include "sim.h"
+#include "keyed.h"
+
+static const struct tide_state_place *place_of(const struct worker *worker, uint32_t state)
+{
+    uint32_t record = worker->at - worker->job.first;
+    return &worker->job.states[record * sim.set.steps[0].state_count + state];
+}
 
 static const struct tide_state *state_of(const struct worker *worker, uint32_t state)
 {
     const char *block = (const char *)worker->job.states;
-    uint32_t place = (worker->at - worker->job.first) * sim.set.steps[0].state_count + state;
     return (const struct tide_state *)(const void *)(block +
-                                                     (size_t)worker->job.states[place].at * 8);
+                                                     (size_t)place_of(worker, state)->at * 8);
+}
+
+int64_t sim_state_watermark(const struct worker *worker)
+{
+    return place_of(worker, 0)->watermark;
 }
 
 struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length)

@@ -7,10 +7,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "keyed.h"
 #include "proc/inside.h"
 #include "proc/worker.h"
 #include "shm/block.h"
-#include "sim.h"
 
 enum { MAX_IDLE_DEATHS = 3 }; /* After five in a row the engine gives up, as it should. */
 

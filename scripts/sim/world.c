@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
-#include "sim.h"
+#include "keyed.h"
 
 enum {
     MAX_IDLE_TURNS = 20000, /* 200 s and more without progress */

@@ -28,8 +28,8 @@ local PLANTED = {
   { "state_lost", 200 }, { "state_together", 1000 }, { "state_of_revoked", 200 },
   { "state_uncommitted", 500, " --changelog" }, { "restored_beyond", 200, " --changelog" },
   { "state_kept", 500, " --changelog" }, { "state_ahead", 200, " --changelog" },
-  { "timer_lost", 500, " --timers" }, { "timer_twice", 500, " --timers" }, { "timer_taken_kept", 500, " --timers" },
-  { "timer_not_restored", 200, " --timers", "changelog.old=1:bug," },
+  { "timer_lost", 200, " --timers" }, { "timer_twice", 200, " --timers" }, { "timer_taken_kept", 200, " --timers" },
+  { "timer_not_restored", 200, " --timers", "changelog.old=1:bug," }, { "watermark_not_stored", 100, " --timers" },
 }
 -- The simulation does not reach those in engine/kafka: see docs/torture.md.
 
