@@ -184,21 +184,21 @@ function tide.unpack(value) end
 ---@field metrics? tide.Setting Where metrics go while the pipeline runs, and where its state is shown.
 ---@field reload? tide.Setting How a reload is tried, and when it is rolled back.
 ---@field delivery? "at_least_once"|"exactly_once" at_least_once: an offset is committed when every earlier message of its partition is delivered and acknowledged, filtered, or dead-lettered. exactly_once: outputs, dead letters and offsets are written to Kafka together, in one transaction for each interval of commit_offsets; a consumer with isolation.level=read_committed sees the outputs of each message once. It needs brokers of version 2.5 or later.
----@field engines? integer|"auto" How many engines run the pipeline, each a process and a member of the group of its own, under one supervisor (docs/scaling.md). One engine's thread is a ceiling, whatever the number of workers. All that the file says of workers, batches and buffers holds for each of them (processes = 4 with engines = 2 is 8 workers); memory_limit is for all together, and automatic numbers of processes share the processors. "auto": one for each 4 processors that may be used. With `instance`, engine K is the member NAME-K. It needs kafka_source. The flag --engines overrides it. (in engines)
+---@field engines? integer|"auto" How many engines run the pipeline under one supervisor (docs/scaling.md). Each is a process of its own and a member of the group. An engine has one thread, which limits the throughput, whatever the number of workers. What the file says of workers, batches and buffers holds for each engine (processes = 4 with engines = 2 is 8 workers); memory_limit is for all engines together, and automatic numbers of processes share the processors. "auto": one for each 4 processors that may be used. With `instance`, engine K is the member NAME-K. It needs kafka_source. The flag --engines overrides it. (in engines)
 ---@field join_timeout? number|string How long the engine waits after SIGTERM until everything that was read is delivered and committed. (in seconds)
----@field message_timeout? number|string How long a worker may take for one message. Time in which it has no processor does not count. (in seconds)
+---@field message_timeout? number|string How long a worker may take for one message. Time in which the worker waits for a processor does not count. (in seconds)
 ---@field start_timeout? number|string How long a transform file, its `init` and a worker's `start` may take, each. When one takes longer, the run ends with exit 78 and names it. A `start` that takes longer in a worker that replaces another is tried again. (in seconds)
 ---@field retry_timeout? number|string How long a message for which a function returns tide.retry is tried again before it is rejected (retry_timeout). The messages that wait meanwhile are kept in memory, up to the step's max_input_block_size; then reading stops. (in seconds)
----@field target_latency? number|string How long a message may take in the steps that run in workers, all together, as long as the load allows: automatic batches are made small enough for that. When the source has had messages all the time for longer than this, they are as large as is good for the rate. (in seconds)
----@field memory_limit? integer|string The most memory that the blocks of all steps, of all engines, take together. The largest sizes of blocks, and of an automatic number of processes, are lowered so that it holds whatever comes; those that are given stay. A message or result that needs more than its block may have is rejected (too_large). (in bytes)
----@field load_memory? integer|string How much memory may be taken while the transforms are loaded: by their files, what these require, and `init`. When they want more, the run ends with exit 78 and names what was loaded. (in bytes)
+---@field target_latency? number|string How long a message may take in all steps that run in workers together, if the load allows it: automatic batches are made small enough. When the source has had messages all the time for longer than this, batches are as large as is best for the throughput. (in seconds)
+---@field memory_limit? integer|string The most memory that the blocks of all steps, of all engines, take together. The largest sizes of blocks, and the largest automatic number of processes, are lowered so that this always holds; those that the file gives stay. A message or result that needs more than its block may have is rejected (too_large). (in bytes)
+---@field load_memory? integer|string How much memory the transforms may take while they are loaded: their files, what these require, and `init`. If they need more, the run ends with exit 78 and names what was loaded. (in bytes)
 ---@field worker_memory? integer|string How much memory a worker may take beyond what was loaded at start. A worker that needs more is replaced, and the message in progress is run again, alone, as after a crash. (in bytes)
----@field core_dumps? boolean Whether a worker that crashes leaves a core file, as the system is set up to write such (core_pattern). It holds the messages that the worker had. Without it the log and the dead letter say where it crashed.
+---@field core_dumps? boolean Whether a worker that crashes leaves a core file, in the way that the system is set up for (core_pattern). It holds the messages that the worker had. Without it the log and the dead letter say where it crashed.
 ---@field stuck_detector_timeout? number|string How long there may be no progress while messages are in flight, before consumer.stuck is counted and the log says what they wait for. (in seconds)
----@field broker_timeout? number|string How long the brokers may take to answer at start, before exit 69. Later an outage is waited out. (in seconds)
+---@field broker_timeout? number|string How long the brokers may take to answer at the start, before the run ends with exit 69. Later the engine waits for them, however long it takes. (in seconds)
 ---@field state_dir? string The folder in which the state of tide.keyed is kept, for this pipeline alone; it is made when it is not there. It also holds how far a file was read, so that a run goes on where the one before ended or was killed. With kafka_source it is a copy of what the changelogs have, and each of several engines has one of its own (state_dir-1, state_dir-2).
----@field trust? "full"|"standard"|"hardened" What transforms and functions may do (docs/security.md). standard: the kernel keeps them from starting programs, from the network, from all files but those that they need to be loaded, and from other processes; network, files and env open more. hardened: beside that their Lua has no library that reaches out of it (ffi, io, os.execute, debug, modules in C), and it needs a kernel with Landlock. full: all that the user may do who runs tidemill. The flag --trust overrides it.
----@field network? boolean|string|string[] Whether functions may open connections, in hooks too; or a list of those that they may open, as { "db.example.com:5432", "[::1]:6379" }: by TCP or UDP, to these hosts and ports alone, and names are looked up only of these. The engine's own connections do not need it.
+---@field trust? "full"|"standard"|"hardened" What transforms and functions may do (docs/security.md). standard: the kernel does not let them start programs, use the network, open files that loading them does not need, or reach other processes; network, files and env open more. hardened: in addition, their Lua has no library that reaches out of it (ffi, io, os.execute, debug, modules in C); it needs a kernel with Landlock. full: everything that the user who runs tidemill may do. The flag --trust overrides it.
+---@field network? boolean|string|string[] Whether functions and hooks may open connections; or a list of the hosts and ports to which they may, by TCP or UDP, as { "db.example.com:5432", "[::1]:6379" }. Only the names of these hosts are looked up. The engine's own connections do not need it.
 ---@field files? table Which files functions may use: a table { read = PATHS, write = PATHS }.
 ---@field env? string|string[] The environment variables that functions see (tide.env, os.getenv), by name. Those that only the pipeline file itself uses need not be named.
 
@@ -245,7 +245,7 @@ function tide.file_source(options) end
 
 ---@class tide.run_task_with_multiprocessing.Options
 ---@field [integer] string|function A Lua file that returns a function (its path starts from the pipeline's folder), or a function, or several: they run one after another in the worker.
----@field order? "partition"|"key"|"none" What keeps its order. partition: the results of all batches leave in the order in which their messages were read, so a slow batch holds back those after it. key: the messages of one key are run by one worker, one after another, and their results leave in order; other keys do not wait for them. none: the results of a batch leave as soon as they are there. With key or none offsets are committed up to the first message that is not complete, and in exactly_once each commit waits until what was read is complete.
+---@field order? "partition"|"key"|"none" Which messages keep their order. partition: the results of all batches leave in the order in which their messages were read, so a slow batch delays those after it. key: the messages of one key are run by one worker, one after another, and their results leave in order; other keys do not wait for them. none: the results of a batch leave as soon as they are there. With key or none offsets are committed up to the first message that is not complete, and in exactly_once each commit waits until what was read is complete.
 ---@field by? string Where order = "key": what the key is. "key": the message's key. "header:NAME": the value of its last header of that name. "json:PATH": the string, number or boolean at that path of its value; names have dots between them, and an element of an array is a number, from 1 ("json:user.id", "json:items.1.sku"). "partition": topic and partition. Messages without such a key go to each worker in turn, in no order.
 ---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
 ---@field pool? tide.Setting The worker processes, when several steps share them.
@@ -255,12 +255,12 @@ function tide.file_source(options) end
 ---@field output_block_size? integer|string|"auto" The shared memory for the results of one batch. auto: 1 MiB at first, doubled when it was too small, halved when a quarter was enough for a minute. (in bytes)
 ---@field max_input_block_size? integer|string The largest size to which such a block grows. A message that needs more is rejected (too_large). (in bytes)
 ---@field max_output_block_size? integer|string The largest size to which such a block grows. A message that needs more is rejected (too_large). (in bytes)
----@field eager? boolean Close a batch early when the source has no more messages right now and a worker is idle, or when its messages will keep a worker busy for 50 ms by what was measured before, so that slow messages are spread over all workers (the latter not where a function takes the whole batch).
+---@field eager? boolean Close a batch early: when a worker is idle and the source has no more messages at the moment; or when the messages in it will take a worker 50 ms, as measured before, so that slow messages are spread over all workers (not if a function takes the whole batch).
 ---@field prefetch_batches? integer How many batches wait for each process, beside the one that it runs. (in batches)
 ---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
----@field max_messages? integer A worker that has run so many messages is replaced, after its `close` hooks. Its successor has started by then, so nothing waits for that. It helps against what grows slowly in a library. (in messages)
----@field max_growth? integer|string A worker that takes so much more memory than after its start is replaced in the same way: before it reaches worker_memory, at which it is ended. (in bytes)
----@field max_cpu_time? number|string How much processor time a worker may take for one message, all its threads together. Beyond it the worker is killed and the message rejected (cpu). Waiting does not count: for that there is message_timeout. (in seconds)
+---@field max_messages? integer A worker is replaced after this many messages, when its `close` hooks have run. Its successor has started by then, so nothing waits. This helps if a library slowly takes more and more memory. (in messages)
+---@field max_growth? integer|string A worker that takes this much more memory than after its start is replaced in the same way, before it reaches worker_memory, where it is killed. (in bytes)
+---@field max_cpu_time? number|string How much processor time a worker may take for one message, all its threads together. Beyond it the worker is killed and the message rejected (cpu). Waiting does not count; message_timeout limits it. (in seconds)
 ---@field max_open_files? integer How many files and connections a worker may have open at once, beside tidemill's own. Opening one more fails with "Too many open files". (in files)
 ---@field max_log_lines? integer How many lines a worker may write to the log in a second: tide.log, print, and whatever it writes to standard output and error. Those beyond it are dropped, and one line says how many. (in lines per second)
 
@@ -284,7 +284,7 @@ function tide.run_task_with_multiprocessing(options) end
 function tide.run_task(options) end
 
 ---@class tide.filter.Options
----@field [integer] string|function A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; anything else keeps it, except tide.reject and tide.retry, which mean what they mean in a transform. tide.null, which a JSON null is read as, is not nil and keeps it: compare, as message.json.ok == true.
+---@field [integer] string|function A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; anything else keeps it, except tide.reject and tide.retry, which work as in a transform. tide.null, which a JSON null is read as, is not nil and keeps it: compare, as message.json.ok == true.
 
 --- Keeps the messages for which its function returns a true value; the offsets of the others still move.
 ---```lua
@@ -309,14 +309,14 @@ function tide.unfold(options) end
 ---@field [integer] string|function A Lua file that returns a function(message, state), or such a function, or several. state.value is the value of the message's key: nil at first; any value that JSON has may be assigned, nil deletes it; with several states it is state.NAME.value. state:expire("10min") says when this value is gone. With the option time, state:timer(time) has the function called again, with message.timer, when the watermark has passed that time. What the function wrote counts when its message is complete, and never when that is rejected.
 ---@field state string|string[] The name of the state, by which it is kept in state_dir; or several, as { "counts", "seen" }, which a function has as state.counts and state.seen.
 ---@field by? string What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in run_task_with_multiprocessing. A message without such a key is rejected (no_key).
----@field ttl? number|string A value is gone so long after it was written last. (in seconds)
+---@field ttl? number|string How long a value is kept after it was last written. (in seconds)
 ---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
 ---@field max_batch_size? integer|"auto"|table The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains nothing. (in messages)
 ---@field max_batch_time? number|string|"auto"|table A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a quarter of the step's share of target_latency if that is less. (in seconds)
 ---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
 ---@field time? string The time of a message, by which timers run: "timestamp" (that of the message), "json:PATH" or "header:NAME" (a number, or a text as "2026-01-31T12:00:00Z"). It is message.timestamp from this step on. A message without such a time is rejected (no_time).
----@field time_unit? "ms"|"s" What a number is that stands for a time: milliseconds or seconds since 1970.
----@field grace? number|string How far the watermark of a partition is behind the newest time that came in it: so much later than others a message may come. (in seconds)
+---@field time_unit? "ms"|"s" The unit of a time that is a number: milliseconds or seconds since 1970.
+---@field grace? number|string How far the watermark of a partition stays behind the newest time that came in it. A message may come this much later than newer ones and is still in time. (in seconds)
 ---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 ---@field idle? number|string Of several topics that are read into one state: one that has nothing more to read, and of which nothing came for so long, does not hold the watermark of its partition until it has a message again. What it has then may be late. 0: it always holds it. (in seconds)
 
@@ -330,23 +330,23 @@ function tide.keyed(options) end
 
 ---@class tide.window.Options
 ---@field size? number|string How long a window is. Windows begin at multiples of every since 1970. (in seconds)
----@field every? number|string A window begins each so long. Less than size: windows overlap (hopping), and a message is in several. (in seconds)
----@field gap? number|string In place of size: sessions. Messages that are less than this apart are in one window, which ends so long after the last one. (in seconds)
+---@field every? number|string How often a window begins. If it is less than size, windows overlap (hopping), and a message is in several. (in seconds)
+---@field gap? number|string Makes sessions, in place of size. Messages of a key that are less than this apart are in one window, which ends this long after the last of them. (in seconds)
 ---@field add function function(value, message) that returns the new value of the window: any value that JSON has.
----@field init? any The value that a window begins with, or a function that makes it, as a table must be made anew each time.
----@field merge? function Of sessions: function(earlier, later) that returns the value of both, where a message joins two.
----@field result? function function(value, window) that returns the result: a string, a table { value, json, key, headers, timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. Without another one the key is that of the window, and the timestamp its last millisecond (to - 1).
+---@field init? any The value that a window begins with, or a function that makes it. A table needs a function, since each time a new one is needed.
+---@field merge? function For sessions: function(earlier, later) that makes one value of the values of two sessions, where a message joins them.
+---@field result? function function(value, window) that returns the result: a string, a table { value, json, key, headers, timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. If the result names none, its key is that of the window, and its timestamp the last millisecond of the window (to - 1).
 ---@field emit? "close"|"update" When there is a result: once, when the watermark has passed the end of the window; or after each message of it, with the value so far.
 ---@field late? string What becomes of a message whose windows have all closed: it is dropped, or goes to this topic. Both are counted (script.window.late).
----@field state? string|string[] The name by which the open windows are kept in state_dir. Two steps of a pipeline have two names.
+---@field state? string|string[] The name of the state that holds the open windows. Each step of a pipeline needs a name of its own.
 ---@field by? string What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in run_task_with_multiprocessing. A message without such a key is rejected (no_key).
 ---@field processes? integer|"auto"|table The number of worker processes of this step; not together with pool. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
 ---@field max_batch_size? integer|"auto"|table The number of messages at which a batch is closed. "auto" or a table { max = COUNT }: as many as take a worker 50 ms (less where target_latency asks for it) and 1 MiB, by what was measured before; more gains nothing. (in messages)
 ---@field max_batch_time? number|string|"auto"|table A batch is closed this long after it was opened. "auto" or a table { max = TIME }: a second, or a quarter of the step's share of target_latency if that is less. (in seconds)
 ---@field crash_retries? integer How often a message to which a crash is attributed is run again, alone, before it is rejected. (in times)
 ---@field time? string The time of a message, by which timers run: "timestamp" (that of the message), "json:PATH" or "header:NAME" (a number, or a text as "2026-01-31T12:00:00Z"). It is message.timestamp from this step on. A message without such a time is rejected (no_time).
----@field time_unit? "ms"|"s" What a number is that stands for a time: milliseconds or seconds since 1970.
----@field grace? number|string How far the watermark of a partition is behind the newest time that came in it: so much later than others a message may come. (in seconds)
+---@field time_unit? "ms"|"s" The unit of a time that is a number: milliseconds or seconds since 1970.
+---@field grace? number|string How far the watermark of a partition stays behind the newest time that came in it. A message may come this much later than newer ones and is still in time. (in seconds)
 ---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 ---@field idle? number|string Of several topics that are read into one state: one that has nothing more to read, and of which nothing came for so long, does not hold the watermark of its partition until it has a message again. What it has then may be late. 0: it always holds it. (in seconds)
 
@@ -359,8 +359,8 @@ function tide.keyed(options) end
 function tide.window(options) end
 
 ---@class tide.reduce.Options
----@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again. What it writes into the message counts only in a copy or value that it keeps; writing topic or partition rejects the message, as the result says where it goes.
----@field initial_value? any The value that the accumulator begins with, or a function that makes it, as a table must be made anew each time.
+---@field [integer] string|function The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file that returns such a function. When it raises an error, its message is rejected and the others are accumulated again. What it writes into the message counts only in a copy or value that it keeps; writing topic or partition rejects the message, since only the result says where it goes.
+---@field initial_value? any The value that the accumulator begins with, or a function that makes it. A table needs a function, since each time a new one is needed.
 ---@field result? function function(accumulated) that returns the result: a string (the value), a table { value, key, headers, topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest timestamp is kept, and not the topic or partition that an earlier step chose.
 ---@field max_batch_size? integer The number of messages at which a batch ends. (in messages)
 ---@field max_batch_time? number|string A batch ends this long after its first message. (in seconds)
@@ -430,7 +430,7 @@ function tide.healthcheck(options) end
 
 ---@class tide.noop.Options
 
---- Hands every message on unchanged.
+--- Forwards every message unchanged.
 ---```lua
 ---tide.noop {}
 ---```
@@ -481,7 +481,7 @@ function tide.file_sink(options) end
 function tide.commit_offsets(options) end
 
 ---@class tide.dlq.Options
----@field topic? string A topic for dead letters: each has the original key, value and headers, and further headers that say what happened. A dead letter of stage produce is the record that the output refused, with target_topic; dlq replay sends it there. When a step with workers of its own rejects what an earlier step made of the message, the dead letter holds that, is marked intermediate, and dlq replay needs --to. One of a timer of tide.keyed is marked timer, and has its key and no value. The timestamp of a dead letter is the present, that of the message is in original_timestamp. A topic that does not exist or must not be written is reported at start (exit 78); for later see on_failure.
+---@field topic? string A topic for dead letters: each has the original key, value and headers, and further headers that say what happened. A dead letter of stage produce is the record that the output refused, with target_topic; dlq replay sends it there. When a step with workers of its own rejects what an earlier step made of the message, the dead letter holds that, is marked intermediate, and dlq replay needs --to. One of a timer of tide.keyed is marked timer, and has its key and no value. The timestamp of a dead letter is the present, that of the message is in original_timestamp. A topic that does not exist or must not be written is reported at the start (exit 78); on_failure says what happens if it fails later.
 ---@field path? string Or a file, to which dead letters are appended as one JSON object a line; "-" is standard error.
 ---@field max_invalid_ratio? number Stop (exit 65) when more than this share of the messages of a partition are bad.
 ---@field max_consecutive_count? integer Stop (exit 65) when more than this many messages of a partition in a row are bad. (in messages)
@@ -518,8 +518,8 @@ function tide.metrics(options) end
 ---@field canary? number|string The share of the batches that workers of the new transforms run as well before they take over, with all side effects. Their results are thrown away. The reload is refused if they reject more than max_rejected and max_rejected_ratio of what the present transforms accept, or if a worker dies or hangs. The flag --canary of `tidemill reload` overrides it.
 ---@field compare? boolean Whether the first result, or change of state, that is not byte for byte the same refuses the reload. The flag --compare of `tidemill reload` sets it.
 ---@field canary_messages? integer The new transforms take over when each step has run so many messages in the canary, or after canary_time. (in messages)
----@field canary_time? number|string How long a canary takes at most, however few messages there are. (in seconds)
----@field watch_time? number|string How long the older transforms are kept after a reload, so that it can be rolled back. They take the memory of what they have loaded, and no worker. 0: they are dropped at once. (in seconds)
+---@field canary_time? number|string The longest time that a canary takes, also if there are few messages. (in seconds)
+---@field watch_time? number|string How long the older transforms are kept after a reload, so that it can be rolled back. They keep the memory of what they have loaded, but no worker. 0: they are dropped at once. (in seconds)
 ---@field max_rejected? integer How many messages of a step may fail in that time: they are rejected, or a worker dies of them. With more, and a share above max_rejected_ratio, the reload is rolled back. (in messages)
 ---@field max_rejected_ratio? number By how much the share of messages that fail may be higher than before the reload, for each step: 0.05 allows a step that rejected one message in a hundred to reject six.
 
@@ -533,9 +533,9 @@ function tide.reload(options) end
 
 ---@class tide.pool.Options
 ---@field processes? integer|"auto"|table The number of worker processes. "auto" or a table { min = COUNT, max = COUNT }: as many as there are processors that may be used (those of the affinity, taskset, up to the quota of the control group, docker --cpus) at first; more while the workers are the limit and leave processors free, since their functions wait for something; half as many when a quarter was enough for a minute. (in processes)
----@field max_messages? integer A worker that has run so many messages is replaced, after its `close` hooks. Its successor has started by then, so nothing waits for that. It helps against what grows slowly in a library. (in messages)
----@field max_growth? integer|string A worker that takes so much more memory than after its start is replaced in the same way: before it reaches worker_memory, at which it is ended. (in bytes)
----@field max_cpu_time? number|string How much processor time a worker may take for one message, all its threads together. Beyond it the worker is killed and the message rejected (cpu). Waiting does not count: for that there is message_timeout. (in seconds)
+---@field max_messages? integer A worker is replaced after this many messages, when its `close` hooks have run. Its successor has started by then, so nothing waits. This helps if a library slowly takes more and more memory. (in messages)
+---@field max_growth? integer|string A worker that takes this much more memory than after its start is replaced in the same way, before it reaches worker_memory, where it is killed. (in bytes)
+---@field max_cpu_time? number|string How much processor time a worker may take for one message, all its threads together. Beyond it the worker is killed and the message rejected (cpu). Waiting does not count; message_timeout limits it. (in seconds)
 ---@field max_open_files? integer How many files and connections a worker may have open at once, beside tidemill's own. Opening one more fails with "Too many open files". (in files)
 ---@field max_log_lines? integer How many lines a worker may write to the log in a second: tide.log, print, and whatever it writes to standard output and error. Those beyond it are dropped, and one line says how many. (in lines per second)
 
@@ -552,7 +552,7 @@ function tide.pool(options) end
 ---@field key? string What the key of a row is: "key", the bytes of the message's key; or "json:PATH", a member of it, where keys are JSON: "json:payload.id". A message without such a key makes no row, and is counted (consumer.table.invalid).
 ---@field format? "json"|"bytes" What a value is. json: functions get a view of it, as of message.json. A value that is not JSON is logged and counted; what reads that row is rejected. bytes: functions get a string.
 ---@field max_bytes? integer|string Memory that the rows may take, once for all workers of an engine: that of keys and values, and about 60 bytes for each. Pages are there when they are needed; memory_limit does not count them. When it is full the pipeline stops (exit 78). (in bytes)
----@field wait? number|string How long the start waits for the table. Then messages are read, and find the rows that are there by then. (in seconds)
+---@field wait? number|string How long the start waits until the table is complete. After that messages are read, and find the rows that were read by then. (in seconds)
 
 --- The value of --set name=value, else the default.
 ---```lua

@@ -7,9 +7,9 @@ local FOLDER = "tidemill.cli.dlq"
 
 local dlq = {
   summary = "List, count, show, replay or drop dead letters.",
-  description = "Decide what becomes of dead letters: list or count them, show them whole, replay them to where they "
-    .. "came from, or drop them. SOURCE is a pipeline file (its dlq is meant), a dead-letter file, or a topic. The "
-    .. "names of groups that are used on a cluster begin with tidemill-dlq-TOPIC.",
+  description = "List or count dead letters, show them whole, replay them to where they came from, or drop them. "
+    .. "SOURCE is a pipeline file (with its dlq), a dead-letter file, or a topic. The names of groups that are used "
+    .. "on a cluster begin with tidemill-dlq-TOPIC.",
 }
 
 --- In the order of the help.

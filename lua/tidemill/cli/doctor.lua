@@ -10,11 +10,11 @@ local stderr = require("tidemill.cli.stderr")
 local text = require("tidemill.cli.top.text")
 
 local doctor = {
-  summary = "Say what binds a pipeline, with the evidence, and what to change.",
-  description = "Say what binds a pipeline, with the evidence, and what to change. ADDR is the HOST:PORT of a pipeline "
-    .. "that runs with --metrics-addr or tide.metrics; it is judged by its last ten seconds. REPORT is what "
-    .. "`run --report` wrote; it is judged by the whole run. The exit code is 0 whatever binds; 69 when nobody answers "
-    .. "at ADDR, 66 when REPORT cannot be read, 65 when it is no report.",
+  summary = "Say what limits a pipeline, with the evidence, and what to change.",
+  description = "Say what limits a pipeline, with the evidence, and what to change. ADDR is the HOST:PORT of a "
+    .. "pipeline that runs with --metrics-addr or tide.metrics; it is judged by its last ten seconds. REPORT is what "
+    .. "`run --report` wrote; it is judged by the whole run. The exit code is 0 whatever the limit is; 69 if nobody "
+    .. "answers at ADDR, 66 if REPORT cannot be read, 65 if it is no report.",
 }
 
 function doctor.define(command)

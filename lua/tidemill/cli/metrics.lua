@@ -10,7 +10,7 @@ local stderr = require("tidemill.cli.stderr")
 local metrics = {
   summary = "List all metrics, or print the Grafana board or the alert rules for Prometheus.",
   description = "List all metrics with their names in Prometheus, or print the Grafana board or the alert rules for "
-    .. "Prometheus. docs/metrics.md tells of each what to do.",
+    .. "Prometheus. docs/metrics.md says for each what to do.",
 }
 
 function metrics.define(command)

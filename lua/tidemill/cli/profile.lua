@@ -12,12 +12,12 @@ local tide = require("tidemill.run.ffi")
 
 local profile = {
   summary = "Show where the time of a worker goes, and what LuaJIT does not compile.",
-  description = "Sample one worker for some seconds: the functions and lines that take its time, and where it "
-    .. "fell back to the interpreter and why. ADDR: a worker of a running pipeline, which must run with "
-    .. "--metrics-addr, or with metrics in its file; only that worker is slowed, and only meanwhile. FILE: a "
-    .. "pipeline file on the messages of --input, again and again, in this process and workers of its own; "
-    .. "nothing is read from Kafka, and results are thrown away. Only time on the processor is sampled, not "
-    .. "waiting. jit.zone marks parts of a function.",
+  description = "Sample one worker for some seconds: which functions and lines take its time, and where and why "
+    .. "LuaJIT ran it in the interpreter. ADDR: a worker of a running pipeline, which must run with --metrics-addr, "
+    .. "or with metrics in its file; only that worker is slowed, and only meanwhile. FILE: a pipeline file on the "
+    .. "messages of --input, again and again, in this process and workers of its own; nothing is read from Kafka, and "
+    .. "results are thrown away. Only time on the processor is sampled, not waiting. jit.zone marks parts of a "
+    .. "function.",
 }
 
 local MARGIN = 25 -- seconds for the answer, beyond those of the profile

@@ -18,12 +18,11 @@ local run = {
   summary = "Run a pipeline until it is stopped (SIGTERM, Ctrl-C) or its input ends.",
   description = "Run a pipeline until it is stopped (SIGTERM, SIGINT, SIGQUIT) or its input ends. SIGHUP opens the "
     .. "files of output and dead letters again without emptying them, as logrotate needs it; logrotate may also empty "
-    .. "them (copytruncate), since files are written at their end. It also loads transforms whose "
-    .. "files have changed (docs/reload.md). When the log goes to a terminal, SIGHUP stops the "
-    .. "pipeline. SIGUSR1 (`tidemill reload`) loads the transforms in any case; SIGUSR2 is ignored. With several "
-    .. "engines (--engines) signals go to their supervisor, and all end with one exit code. The log "
-    .. "never waits for the reader of standard error: lines that it does not take are "
-    .. "lost, and a later line says how many. Dead letters and output do wait.",
+    .. "them (copytruncate), since files are written at their end. It also loads transforms whose files have changed "
+    .. "(docs/reload.md). When the log goes to a terminal, SIGHUP stops the pipeline. SIGUSR1 (`tidemill reload`) "
+    .. "loads the transforms in any case; SIGUSR2 is ignored. With several engines (--engines) signals go to their "
+    .. "supervisor, and all end with one exit code. The log never waits for the reader of standard error: lines that "
+    .. "the reader does not take in time are lost, and a later line says how many. Output and dead letters do wait.",
 }
 
 local LEVELS = { "error", "warn", "info", "debug" }

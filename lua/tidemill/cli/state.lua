@@ -8,10 +8,11 @@ local FOLDER = "tidemill.cli.state"
 
 local state = {
   summary = "Show what tide.keyed has kept for each key, while the pipeline does not run.",
-  description = "Show what tide.keyed has kept for each key, as lines of JSON. The state is that of the last commit of "
-    .. "a run. It can be looked at while no engine has it; a running pipeline answers GET /state/NAME/KEY where its "
-    .. "metrics are served, if the flag --tap allows it. The folders of several engines (state_dir-1, state_dir-2) are "
-    .. "looked at together. A partition that another machine has by now is shown as it was when it left this one.",
+  description = "Show what tide.keyed has kept for each key, as lines of JSON. The state is that of the last commit "
+    .. "of a run. It can be looked at while no engine uses it; a running pipeline answers GET /state/NAME/KEY where "
+    .. "its metrics are served, if the flag --tap allows it. The folders of several engines (state_dir-1, "
+    .. "state_dir-2) are looked at together. If a partition has moved to another machine, it is shown as it was when "
+    .. "it left this one.",
 }
 
 --- In the order of the help.

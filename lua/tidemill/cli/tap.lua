@@ -16,9 +16,9 @@ local whole_number = require("tidemill.cli.dlq.filter").whole_number
 
 local tap = {
   summary = "Show samples of the messages that go through a running pipeline.",
-  description = "Show samples of the messages that go through a running pipeline: each as it came into a step, what "
-    .. "became of it (forwarded, filtered, accumulated, rejected, retry, waits, dropped) and what its results differ "
-    .. "in. On a terminal it is text for people, elsewhere JSON, one object a line. The pipeline is not slowed down: "
+  description = "Show samples of the messages that go through a running pipeline: each as it came into a step, its "
+    .. "fate (forwarded, filtered, accumulated, rejected, retry, waits, dropped) and in what its results differ from "
+    .. "it. On a terminal it is text for people, elsewhere JSON, one object a line. The pipeline is not slowed down: "
     .. "it looks at a bounded number of messages a second, and samples that the reader does not take are lost and "
     .. "counted. Since contents may be secret, the pipeline must allow it: run --tap, or tide.metrics { tap = true }. "
     .. "Ctrl-C ends it.",

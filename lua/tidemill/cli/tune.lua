@@ -19,13 +19,13 @@ local whole_number = require("tidemill.cli.dlq.filter").whole_number
 
 local tune = {
   summary = "Find the settings with which a pipeline is fastest, on a backlog.",
-  description = "Find the settings of each run_task_with_multiprocessing step with which a pipeline is fastest, in the "
-    .. "order of the tuning procedure: input block, batch, output block, processes. It runs the pipeline again and "
-    .. "again for a short time on a backlog: its topic, or --input FILE. Nothing is committed in the pipeline's group, "
-    .. "and nothing is written to its topics or files: results are discarded, or go to --output-topic, and dead "
-    .. "letters are counted and discarded. What the functions themselves do outside of the pipeline is done in each "
-    .. "run. A row for each run and the lines to paste go to standard output, words to standard error. Ctrl-C ends it "
-    .. "at once. docs/tuning.md tells how it searches.",
+  description = "Find the settings of each run_task_with_multiprocessing step with which a pipeline is fastest, in "
+    .. "the order of the tuning procedure: input block, batch, output block, processes. It runs the pipeline again "
+    .. "and again for a short time on a backlog: its topic, or --input FILE. Nothing is committed in the pipeline's "
+    .. "group, and nothing is written to its topics or files: results are discarded, or go to --output-topic, and "
+    .. "dead letters are counted and discarded. What the functions do outside of the pipeline (requests, writes) "
+    .. "happens in each run. A row for each run, and the lines to paste, go to standard output; all other text goes "
+    .. "to standard error. Ctrl-C ends it at once. docs/tuning.md tells how it searches.",
 }
 
 local FAILURES = 3 -- so many runs that fail one after the other end it
@@ -62,7 +62,7 @@ function tune.define(command)
     :description("How many messages a run reads of the topic at most, or how many lines of FILE make the backlog.")
   command:option("--seconds"):argname("S"):default("2"):convert(parsed_by("--seconds", units.number, 0.1,
     MOST_SECONDS, tostring))
-    :description("How long a run is measured. Longer ones tell smaller differences.")
+    :description("How long a run is measured. Longer runs show smaller differences.")
   command:option("--runs"):argname("N"):default("40"):convert(whole_number("--runs", 1))
     :description("How many runs there may be for each step.")
   command:option("--output-topic"):argname("TOPIC"):description("Write the results to this topic, on the brokers of "

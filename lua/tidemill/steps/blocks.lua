@@ -58,14 +58,14 @@ end
 --- The options that limit what each worker of a pool may use up, beside the pipeline's worker_memory.
 blocks.limits = {
   { name = "max_messages", type = "count", unit = "messages", min = 1, max = 2 ^ 48, default_text = "none",
-    help = "A worker that has run so many messages is replaced, after its `close` hooks. Its successor has started by "
-      .. "then, so nothing waits for that. It helps against what grows slowly in a library." },
+    help = "A worker is replaced after this many messages, when its `close` hooks have run. Its successor has started "
+      .. "by then, so nothing waits. This helps if a library slowly takes more and more memory." },
   { name = "max_growth", type = "size", unit = "bytes", min = 2 ^ 20, default_text = "none",
-    help = "A worker that takes so much more memory than after its start is replaced in the same way: before it "
-      .. "reaches worker_memory, at which it is ended." },
+    help = "A worker that takes this much more memory than after its start is replaced in the same way, before it "
+      .. "reaches worker_memory, where it is killed." },
   { name = "max_cpu_time", type = "time", unit = "seconds", above_zero = true, default_text = "none",
     help = "How much processor time a worker may take for one message, all its threads together. Beyond it the worker "
-      .. "is killed and the message rejected (cpu). Waiting does not count: for that there is message_timeout." },
+      .. "is killed and the message rejected (cpu). Waiting does not count; message_timeout limits it." },
   { name = "max_open_files", type = "count", unit = "files", min = 1, max = 2 ^ 20,
     default_text = "the limit of the system (ulimit -n)",
     help = "How many files and connections a worker may have open at once, beside tidemill's own. Opening one more "
@@ -111,11 +111,11 @@ end
 --- The options that say in which order results leave.
 blocks.order = {
   { name = "order", type = "choice", values = { "partition", "key", "none" }, default = "partition",
-    help = "What keeps its order. partition: the results of all batches leave in the order in which their messages "
-      .. "were read, so a slow batch holds back those after it. key: the messages of one key are run by one worker, "
-      .. "one after another, and their results leave in order; other keys do not wait for them. none: the results of a "
-      .. "batch leave as soon as they are there. With key or none offsets are committed up to the first message that "
-      .. "is not complete, and in exactly_once each commit waits until what was read is complete." },
+    help = "Which messages keep their order. partition: the results of all batches leave in the order in which their "
+      .. "messages were read, so a slow batch delays those after it. key: the messages of one key are run by one "
+      .. "worker, one after another, and their results leave in order; other keys do not wait for them. none: the "
+      .. "results of a batch leave as soon as they are there. With key or none offsets are committed up to the first "
+      .. "message that is not complete, and in exactly_once each commit waits until what was read is complete." },
   { name = "by", type = "string", default_text = '"key", where order = "key"',
     help = 'Where order = "key": what the key is. "key": the message\'s key. "header:NAME": the value of its last '
       .. 'header of that name. "json:PATH": the string, number or boolean at that path of its value; names have dots '

@@ -11,9 +11,9 @@ return {
         .. "what happened. A dead letter of stage produce is the record that the output refused, with target_topic; "
         .. "dlq replay sends it there. When a step with workers of its own rejects what an earlier step made of the "
         .. "message, the dead letter holds that, is marked intermediate, and dlq replay needs --to. One of a timer of "
-        .. "tide.keyed is marked timer, and has its key and no value. The timestamp of a "
-        .. "dead letter is the present, that of the message is in original_timestamp. A topic that does not exist or "
-        .. "must not be written is reported at start (exit 78); for later see on_failure." },
+        .. "tide.keyed is marked timer, and has its key and no value. The timestamp of a dead letter is the present, "
+        .. "that of the message is in original_timestamp. A topic that does not exist or must not be written is "
+        .. "reported at the start (exit 78); on_failure says what happens if it fails later." },
     { name = "path", type = "string",
       help = 'Or a file, to which dead letters are appended as one JSON object a line; "-" is standard error.' },
     { name = "max_invalid_ratio", type = "number", min = 0, max = 1,

@@ -14,11 +14,11 @@ function event_time.options(default, default_text)
         .. '"header:NAME" (a number, or a text as "2026-01-31T12:00:00Z"). It is message.timestamp from this step on. '
         .. "A message without such a time is rejected (no_time)." },
     { name = "time_unit", type = "choice", values = { "ms", "s" }, default = "ms",
-      help = "What a number is that stands for a time: milliseconds or seconds since 1970." },
+      help = "The unit of a time that is a number: milliseconds or seconds since 1970." },
     { name = "grace", type = "time", unit = "seconds", min = 0, default = 0,
       default_text = "0s",
-      help = "How far the watermark of a partition is behind the newest time that came in it: so much later than "
-        .. "others a message may come." },
+      help = "How far the watermark of a partition stays behind the newest time that came in it. A message may come "
+        .. "this much later than newer ones and is still in time." },
     { name = "max_ahead", type = "time", unit = "seconds", min = 0, default = 3600e6,
       default_text = "1h",
       help = "A time further ahead of the clock than this does not move the watermark. Such messages are counted, and "

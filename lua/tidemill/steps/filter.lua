@@ -9,8 +9,8 @@ return {
   example = 'tide.filter { function(message) return message.key end }',
   positional = { name = "functions", type = "functions", required = true,
     help = "A Lua file that returns a function, or a function, or several. nil, false and tide.drop drop the message; "
-      .. "anything else keeps it, except tide.reject and tide.retry, which mean what they mean in a transform. "
-      .. "tide.null, which a JSON null is read as, is not nil and keeps it: compare, as message.json.ok == true." },
+      .. "anything else keeps it, except tide.reject and tide.retry, which work as in a transform. tide.null, which a "
+      .. "JSON null is read as, is not nil and keeps it: compare, as message.json.ok == true." },
   options = {},
   entries = function(values)
     local entries = {}

@@ -49,7 +49,7 @@ return {
       help = 'What the key is: "key" (of the message), "header:NAME" or "json:PATH", as in '
         .. "run_task_with_multiprocessing. A message without such a key is rejected (no_key)." },
     { name = "ttl", type = "time", unit = "seconds", above_zero = true, default_text = "none",
-      help = "A value is gone so long after it was written last." },
+      help = "How long a value is kept after it was last written." },
   },
   check = function(values, fault, given)
     event_time.check(values, fault, given)

@@ -3,7 +3,7 @@
 return {
   name = "noop",
   kind = "task",
-  summary = "hands every message on unchanged",
+  summary = "forwards every message unchanged",
   example = "tide.noop {}",
   options = {},
   plan = function(_, tables)

@@ -13,11 +13,11 @@ return {
     help = "The accumulator: a function(accumulated, message) that returns the new accumulated value, or a Lua file "
       .. "that returns such a function. When it raises an error, its message is rejected and the others are "
       .. "accumulated again. What it writes into the message counts only in a copy or value that it keeps; writing "
-      .. "topic or partition rejects the message, as the result says where it goes." },
+      .. "topic or partition rejects the message, since only the result says where it goes." },
   options = accumulation.with {
     { name = "initial_value", type = "initial",
-      help = "The value that the accumulator begins with, or a function that makes it, as a table must be made anew "
-        .. "each time." },
+      help = "The value that the accumulator begins with, or a function that makes it. A table needs a function, "
+        .. "since each time a new one is needed." },
     { name = "result", type = "function", default_text = "the accumulated value",
       help = "function(accumulated) that returns the result: a string (the value), a table { value, key, headers, "
         .. "topic, partition, timestamp }, a copy, tide.many, or tide.drop (or nil) for none. Only the newest "

@@ -18,10 +18,10 @@ return {
       help = "The new transforms take over when each step has run so many messages in the canary, or after "
         .. "canary_time." },
     { name = "canary_time", type = "time", unit = "seconds", default = "1min", above_zero = true,
-      help = "How long a canary takes at most, however few messages there are." },
+      help = "The longest time that a canary takes, also if there are few messages." },
     { name = "watch_time", type = "time", unit = "seconds", default = "30s",
-      help = "How long the older transforms are kept after a reload, so that it can be rolled back. They take the "
-        .. "memory of what they have loaded, and no worker. 0: they are dropped at once." },
+      help = "How long the older transforms are kept after a reload, so that it can be rolled back. They keep the "
+        .. "memory of what they have loaded, but no worker. 0: they are dropped at once." },
     { name = "max_rejected", type = "count", unit = "messages", min = 0, max = 1e12, default = 10,
       help = "How many messages of a step may fail in that time: they are rejected, or a worker dies of them. With "
         .. "more, and a share above max_rejected_ratio, the reload is rolled back." },

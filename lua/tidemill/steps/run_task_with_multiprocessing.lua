@@ -52,9 +52,9 @@ return {
         .. "quarter of the step's share of target_latency if that is less." },
     INPUT[1], OUTPUT[1], INPUT[2], OUTPUT[2],
     { name = "eager", type = "boolean", default = true,
-      help = "Close a batch early when the source has no more messages right now and a worker is idle, or when its "
-        .. "messages will keep a worker busy for 50 ms by what was measured before, so that slow messages are spread "
-        .. "over all workers (the latter not where a function takes the whole batch)." },
+      help = "Close a batch early: when a worker is idle and the source has no more messages at the moment; or when "
+        .. "the messages in it will take a worker 50 ms, as measured before, so that slow messages are spread over "
+        .. "all workers (not if a function takes the whole batch)." },
     { name = "prefetch_batches", type = "count", unit = "batches", min = 0, max = 64, default = 1,
       help = "How many batches wait for each process, beside the one that it runs." },
     { name = "crash_retries", type = "count", unit = "times", min = 0, max = 100, default = 1,

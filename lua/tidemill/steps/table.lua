@@ -22,8 +22,8 @@ return {
         .. "bytes for each. Pages are there when they are needed; memory_limit does not count them. When it is full "
         .. "the pipeline stops (exit 78)." },
     { name = "wait", type = "time", unit = "seconds", above_zero = true, default_text = "until it is complete",
-      help = "How long the start waits for the table. Then messages are read, and find the rows that are there by "
-        .. "then." },
+      help = "How long the start waits until the table is complete. After that messages are read, and find the rows "
+        .. "that were read by then." },
   },
   check = function(values, fault)
     local path = values.key and values.key:match "^json:(.+)$"

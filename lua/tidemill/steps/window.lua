@@ -48,21 +48,24 @@ return {
     { name = "size", type = "time", unit = "seconds", above_zero = true, default_text = "none",
       help = "How long a window is. Windows begin at multiples of every since 1970." },
     { name = "every", type = "time", unit = "seconds", above_zero = true, default_text = "size",
-      help = "A window begins each so long. Less than size: windows overlap (hopping), and a message is in several." },
+      help = "How often a window begins. If it is less than size, windows overlap (hopping), and a message is in "
+        .. "several." },
     { name = "gap", type = "time", unit = "seconds", above_zero = true, default_text = "none",
-      help = "In place of size: sessions. Messages that are less than this apart are in one window, which ends so long "
-        .. "after the last one." },
+      help = "Makes sessions, in place of size. Messages of a key that are less than this apart are in one window, "
+        .. "which ends this long after the last of them." },
     { name = "add", type = "function", required = true,
       help = "function(value, message) that returns the new value of the window: any value that JSON has." },
     { name = "init", type = "initial",
-      help = "The value that a window begins with, or a function that makes it, as a table must be made anew each "
-        .. "time." },
+      help = "The value that a window begins with, or a function that makes it. A table needs a function, since each "
+        .. "time a new one is needed." },
     { name = "merge", type = "function", default_text = "none",
-      help = "Of sessions: function(earlier, later) that returns the value of both, where a message joins two." },
+      help = "For sessions: function(earlier, later) that makes one value of the values of two sessions, where a "
+        .. "message joins them." },
     { name = "result", type = "function", default_text = "JSON with key, from, to, value",
       help = "function(value, window) that returns the result: a string, a table { value, json, key, headers, "
-        .. "timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. Without "
-        .. "another one the key is that of the window, and the timestamp its last millisecond (to - 1)." },
+        .. "timestamp, topic, partition }, or nil for none. window has from, to (ms since 1970) and key. If the "
+        .. "result names none, its key is that of the window, and its timestamp the last millisecond of the window "
+        .. "(to - 1)." },
     { name = "emit", type = "choice", values = { "close", "update" }, default = "close",
       help = "When there is a result: once, when the watermark has passed the end of the window; or after each message "
         .. "of it, with the value so far." },
@@ -70,7 +73,7 @@ return {
       help = "What becomes of a message whose windows have all closed: it is dropped, or goes to this topic. Both are "
         .. "counted (script.window.late)." },
     { name = "state", type = "strings", default = "window",
-      help = "The name by which the open windows are kept in state_dir. Two steps of a pipeline have two names." },
+      help = "The name of the state that holds the open windows. Each step of a pipeline needs a name of its own." },
   },
   check = function(values, fault, given)
     check_size(values, fault, given)

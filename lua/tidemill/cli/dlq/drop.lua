@@ -8,9 +8,8 @@ local stderr = require("tidemill.cli.stderr")
 
 local drop = {
   summary = "Mark dead letters as processed, without replaying them.",
-  description = "Mark dead letters as processed: list, show and replay pass over them from then on (--all shows "
-    .. "them). Nothing is deleted: a topic keeps them as long as it keeps its records, a file until "
-    .. "somebody deletes it.",
+  description = "Mark dead letters as processed: list, show and replay skip them from then on (--all shows them). "
+    .. "Nothing is deleted: a topic keeps them as long as it keeps its records, a file until somebody deletes it.",
 }
 
 function drop.define(command)

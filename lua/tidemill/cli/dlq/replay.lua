@@ -13,16 +13,15 @@ local stderr = require("tidemill.cli.stderr")
 local replay = {
   summary = "Send the messages of dead letters back to their topics.",
   description = "Send the messages of dead letters back to the topics and partitions they came from: key, value and "
-    .. "headers as they were, and a header tidemill.replay_count. A dead letter of stage produce holds what the output "
-    .. "refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO of list "
-    .. "tells where). One of a step after others in workers of their own may hold what those made of the message "
-    .. "(intermediate): it is refused unless --to names a topic, as it would go through them again. One of a timer "
-    .. "(timer) holds no message, and is refused. Dead letters that were acknowledged are remembered (in the committed "
-    .. "offsets of the group tidemill-dlq-TOPIC, or in FILE.processed: move it with its file), and passed over by the "
-    .. "next replay. At least once: after a kill the dead letters of the last second may be sent again. Brokers forget "
-    .. "the group's offsets offsets.retention.minutes (7 days) after the last replay or drop; then all dead letters "
-    .. "count as new, and "
-    .. "replay says so. Run one at a time.",
+    .. "headers as they were, and a header tidemill.replay_count. A dead letter of stage produce holds what the "
+    .. "output refused, the function's result: it goes to that topic, and not through the function again (REPLAY TO "
+    .. "of list tells where). One of a step after others in workers of their own may hold what those made of the "
+    .. "message (intermediate): it is refused unless --to names a topic, as it would go through them again. One of a "
+    .. "timer (timer) holds no message, and is refused. Dead letters that were acknowledged are remembered (in the "
+    .. "committed offsets of the group tidemill-dlq-TOPIC, or in FILE.processed: move it with its file), and the next "
+    .. "replay skips them. At least once: after a kill the dead letters of the last second may be sent again. Brokers "
+    .. "forget the group's offsets offsets.retention.minutes (7 days) after the last replay or drop; then all dead "
+    .. "letters count as new, and replay says so. Run one at a time.",
 }
 
 function replay.define(command)
@@ -32,11 +31,11 @@ function replay.define(command)
   command:option("--to"):argname("TOPIC"):description("Send to this topic, by their keys, in place of the original "
     .. "topics.")
   command:option("--max-replays"):argname("N"):default("3"):convert(filter.whole_number("--max-replays", 1))
-    :description("Refuse a message that was replayed N times already: it would only come back.")
+    :description("Refuse a message that was replayed N times already, since it would only come back.")
   command:flag("--truncated"):description("Also send dead letters whose value was cut, with as much of it as there is.")
   command:option("--value"):argname("FILE")
-    :description("Send what is in FILE (- is stdin) in place of the value, whose mistake was mended by hand; exactly "
-      .. "one dead letter must be chosen.")
+    :description("Send what is in FILE (- is stdin) in place of the value, for one that was corrected by hand; "
+      .. "exactly one dead letter must be chosen.")
   command:flag("--keep-timestamp")
     :description("Keep the original timestamp (by which a topic may delete the message at once) in place of the "
       .. "present time.")

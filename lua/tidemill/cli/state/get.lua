@@ -12,8 +12,8 @@ local get = {
 }
 
 function get.define(command)
-  command:argument("key"):argname("KEY"):description('The key, as text: what "by" says of a message. Of a JSON path '
-    .. "a string without its quotes, or the text of a number or boolean.")
+  command:argument("key"):argname("KEY"):description('The key, as text, by the option "by" of the step. With a JSON '
+    .. "path: a string without its quotes, or the text of a number or boolean.")
   selection.define(command)
 end
 

@@ -8,9 +8,8 @@ local store = require("tidemill.run.store")
 
 local reset = {
   summary = "Empty the state of a pipeline on files: the next run reads its input from the start.",
-  description = "Empty the state of a pipeline on files, all of its states together. The next run reads the input from "
-    .. "line 0 and writes its output anew. There is no other line to go back to: what the state was there is "
-    .. "known to nobody.",
+  description = "Empty the state of a pipeline on files, all of its states together. The next run reads the input "
+    .. "from line 0 and writes its output anew. No other line is possible, since the store has only its latest state.",
 }
 
 function reset.define(command)
