@@ -89,7 +89,7 @@ static void tick(struct tide_engine *engine, struct tide_message *message)
     for (uint32_t i = 0; i < engine->step_count; i++)
         if (engine->steps[i]->ops->tick)
             engine->steps[i]->ops->tick(engine->steps[i], message);
-    tide_offsets_unref(offsets, message->origin, TIDE_OUTCOME_FILTERED);
+    tide_offsets_unref_before(offsets, message->origin, 0, TIDE_OUTCOME_FILTERED);
 }
 
 /* Offers messages to the first step; returns how many it took, or negative. An origin must exist before the step has

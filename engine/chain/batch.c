@@ -85,6 +85,8 @@ void tide_batch_append(struct tide_batch *batch, const struct tide_message *mess
     to = append_bytes(to, message->key, message->key ? message->key_length : 0);
     append_bytes(to, message->headers, message->headers_length);
     batch->origins[records->count] = message->origin;
+    if (batch->keyed.watermarks)
+        batch->keyed.watermarks[records->count] = message->watermark;
     batch->record_at[records->count++] = records->bytes;
     records->bytes += need;
     /* What was touched once has pages, until the block is trimmed (task_sizes.c). */
@@ -133,6 +135,7 @@ void tide_batch_message(const struct tide_batch *batch, uint32_t index,
         .target_partition = record->target_partition,
         .flags = record->message_flags,
         .origin = batch->origins[index],
+        .watermark = batch->keyed.watermarks ? batch->keyed.watermarks[index] : 0,
     };
 }
 
@@ -143,6 +146,7 @@ void tide_batch_free(struct tide_batch *batch)
     tide_block_free(batch->input);
     tide_block_free(batch->keyed.block);
     free(batch->keyed.entries);
+    free(batch->keyed.watermarks);
     free(batch->origins);
     free(batch->record_at);
     free(batch);

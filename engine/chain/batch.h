@@ -92,6 +92,7 @@ struct tide_batch_record {
 struct tide_batch_keyed {
     struct tide_block *block;          /* NULL = it has none */
     uint32_t states;                   /* how many states a record has */
+    int64_t *watermarks;               /* of each record; NULL = the step reads no times */
     struct tide_state_entry **entries; /* of each record: those of its key, `states` of them ... */
     uint32_t first, end;               /* ... pinned for these records */
     /* In the output block; expires_ms is how long the value is to live. */

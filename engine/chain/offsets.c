@@ -7,6 +7,7 @@
 #include "chain/offsets.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fault.h"
 #include "base/grow.h"
@@ -23,12 +24,22 @@ struct tide_offsets *tide_offsets_new(void)
     return offsets;
 }
 
+static void free_ring(struct tide_tracked_partition *p)
+{
+    free(p->messages);
+    free(p->before);
+    free(p->came);
+    p->messages = NULL;
+    p->before = p->came = NULL;
+    p->capacity = 0;
+}
+
 void tide_offsets_free(struct tide_offsets *offsets)
 {
     if (!offsets)
         return;
     for (uint32_t i = 0; i < offsets->partition_count; i++)
-        free(offsets->partitions[i].messages);
+        free_ring(&offsets->partitions[i]);
     free(offsets->partitions);
     tide_groups_free(offsets->groups);
     free(offsets);
@@ -92,9 +103,7 @@ void tide_offsets_forget(struct tide_offsets *offsets, uint32_t partition)
     offsets->kept_beside -= p->tail - p->head;
     /* The ring is freed, since the partition may never come back to this process. */
     p->head = p->tail;
-    free(p->messages);
-    p->messages = NULL;
-    p->capacity = 0;
+    free_ring(p);
 }
 
 /* Without this a partition that ends with the markers of transactions would never be committed to its end, and whoever
@@ -115,15 +124,25 @@ void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t
 /* ---- messages ---- */
 
 /* Doubles the ring. A sequence has another index in the larger one, so each message is moved. */
-static void double_ring(struct tide_tracked_partition *p)
+static void double_ring(const struct tide_offsets *offsets, struct tide_tracked_partition *p)
 {
-    uint32_t capacity = p->capacity ? p->capacity * 2 : FIRST_CAPACITY;
-    struct tide_tracked_message *messages = tide_alloc(sizeof(*messages) * capacity);
+    struct tide_tracked_partition larger = *p;
+    larger.capacity = p->capacity ? p->capacity * 2 : FIRST_CAPACITY;
+    larger.messages = tide_alloc(sizeof(*larger.messages) * larger.capacity);
     for (uint32_t i = p->head; i != p->tail; i++)
-        messages[i & (capacity - 1)] = *tide_tracked_message_at(p, i);
-    free(p->messages);
-    p->messages = messages;
-    p->capacity = capacity;
+        *tide_tracked_message_at(&larger, i) = *tide_tracked_message_at(p, i);
+    if (offsets->waiting > 0) {
+        size_t size = sizeof(*p->before) * offsets->waiting;
+        larger.before = tide_alloc(size * larger.capacity);
+        larger.came = tide_alloc(size);
+        for (uint32_t i = p->head; i != p->tail; i++)
+            memcpy(tide_tracked_before(offsets, &larger, i), tide_tracked_before(offsets, p, i),
+                   size);
+        for (uint32_t i = 0; i < offsets->waiting; i++)
+            larger.came[i] = p->came ? p->came[i] : p->head;
+    }
+    free_ring(p);
+    *p = larger;
 }
 
 struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
@@ -132,9 +151,11 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
     tide_require(p->state == TIDE_TRACKED_OWNED && offset >= tide_tracked_end(p));
     if (p->tail - p->head == p->capacity)
-        double_ring(p);
+        double_ring(offsets, p);
     *tide_tracked_message_at(p, p->tail) = (struct tide_tracked_message){
         .offset = offset, .references = 1, .outcome = TIDE_OUTCOME_FILTERED};
+    for (uint32_t i = 0; i < offsets->waiting; i++)
+        tide_tracked_before(offsets, p, p->tail)[i] = 1;
     p->incomplete++;
     offsets->totals.read++;
     offsets->totals.in_flight++;

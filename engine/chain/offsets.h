@@ -18,6 +18,11 @@
  * In exactly_once the outcome of a complete message is final once its transaction is committed. Until then forgetting
  * the partition takes the outcome back: the message counts as dropped, since it will be read again.
  *
+ * A **waiting step** has to know which messages have come to it: those of which no reference is in a step before it (a
+ * step that reads times behind several lanes, chain/timers.h). Of each message the tracker counts the references before
+ * each waiting step. Steps that stand before one take and give back references by the functions whose names end with
+ * `_before`; all others are behind them.
+ *
  * Each assignment of a partition has a new epoch, which the origins of its messages carry.
  *   state     entered by                       what happens to an origin of that epoch
  *   owned     tide_offsets_assign              everything is allowed
@@ -105,6 +110,30 @@ void tide_offsets_unref_many(struct tide_offsets *offsets, const struct tide_ori
                              size_t count, enum tide_outcome outcome);
 void tide_offsets_mark_sent_many(struct tide_offsets *offsets, const struct tide_message *messages,
                                  size_t count);
+
+/* Waiting steps (offsets_waiting.c). `next`: the first waiting step behind the step that has the reference, as a number
+ * from 0; where there is none the functions do what those without it do. */
+
+/** There is one more, behind those before. Before any message is opened. Returns its number. */
+uint32_t tide_offsets_add_waiting(struct tide_offsets *offsets);
+/** How many there are so far. */
+uint32_t tide_offsets_waiting(const struct tide_offsets *offsets);
+/** The caller has a reference in the same place, or before. */
+void tide_offsets_ref_before(struct tide_offsets *offsets, struct tide_origin origin,
+                             uint32_t next);
+void tide_offsets_unref_before(struct tide_offsets *offsets, struct tide_origin origin,
+                               uint32_t next, enum tide_outcome outcome);
+void tide_offsets_ref_many_before(struct tide_offsets *offsets, const struct tide_message *messages,
+                                  size_t count, uint32_t next);
+void tide_offsets_unref_many_before(struct tide_offsets *offsets, const struct tide_origin *origins,
+                                    size_t count, uint32_t next, enum tide_outcome outcome);
+/** Waiting step `step` has taken the message: its reference is before it no more. */
+void tide_offsets_came(struct tide_offsets *offsets, struct tide_origin origin, uint32_t step);
+/** All messages of the partition before this offset have come to the waiting step. */
+int64_t tide_offsets_came_to(struct tide_offsets *offsets, uint32_t partition, uint32_t step);
+
+/* Groups (offsets.c). */
+
 /** Makes an origin, with one reference, for outputs that stand for several messages. Each member gets one reference
  * more, which is given back with the group's last: so the members become complete together. A group is current as long
  * as one of its members is, and its output is sent then: a revoked member may be seen twice, but none is lost. In
@@ -152,13 +181,6 @@ bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
 bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is complete. -1 when nothing was read since the assignment. */
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition);
-/** All messages of the partition before this offset are complete. One whose last reference is that of `held` (NULL =
- * none) counts as such, and what is complete behind it; a group does not. */
-int64_t tide_offsets_complete_to(const struct tide_offsets *offsets, uint32_t partition,
-                                 const struct tide_origin *held);
-/** The first message of the partition that is not complete; there is one. Returns its offset. */
-int64_t tide_offsets_first(const struct tide_offsets *offsets, uint32_t partition,
-                           struct tide_origin *origin);
 /** The offset after the last message read; -1 when none was. */
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition);
 /** Messages of the partition that were sent and are not complete: delivery reports are due. */

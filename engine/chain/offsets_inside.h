@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
- * engine/chain/offsets_inside.h - the structs of the offset tracker, which its three files share:
+ * engine/chain/offsets_inside.h - the structs of the offset tracker, which its four files share:
  *   offsets_read.c          answers questions; of the structs it writes only what a group counts of its members
  *   offsets.c               what happens to partitions and to messages; everything else is written there,
  *   offsets_transaction.c   and what exactly_once adds: it writes `transactional`, clears `uncommitted` with a commit,
  *                           and changes `state` and `aborted` with an abort
- * The last two call the first. */
+ *   offsets_waiting.c       what has come to waiting steps: it writes `waiting`, and `before` and `came` of a partition but
+ *                           for what offsets.c does when a message is opened and when the ring grows or is freed
+ * offsets_waiting.c calls offsets.c; both, and offsets_transaction.c, call the first. */
 #ifndef TIDE_CHAIN_OFFSETS_INSIDE_H
 #define TIDE_CHAIN_OFFSETS_INSIDE_H
 
@@ -39,6 +41,9 @@ struct tide_tracked_partition {
     bool aborted;      /* its transaction is, so its position must not be committed */
     uint32_t sent_end; /* the sequence after the last message that was sent */
     uint64_t uncommitted[TIDE_OUTCOMES]; /* complete since the last commit, by outcome */
+    /* waiting steps; NULL where there are none */
+    uint32_t *before; /* the ring's: of each message the references before each of them */
+    uint32_t *came;   /* of each of them: the sequence up to which all have come */
 };
 
 struct tide_offsets {
@@ -51,6 +56,7 @@ struct tide_offsets {
     struct tide_groups *groups;
     uint64_t revision; /* rises when what is current changes: groups count their members again */
     bool transactional;
+    uint32_t waiting; /* steps */
 };
 
 /* These are inline, as each of them runs several times for each message. */
@@ -74,6 +80,14 @@ static inline int64_t tide_tracked_end(const struct tide_tracked_partition *part
                              ? partition->passed
                              : tide_tracked_message_at(partition, partition->tail - 1)->offset + 1;
     return after_last > partition->skipped_to ? after_last : partition->skipped_to;
+}
+
+/** One number for each waiting step. */
+static inline uint32_t *tide_tracked_before(const struct tide_offsets *offsets,
+                                            const struct tide_tracked_partition *partition,
+                                            uint32_t sequence)
+{
+    return &partition->before[(size_t)(sequence & (partition->capacity - 1)) * offsets->waiting];
 }
 
 static inline struct tide_tracked_partition *tide_offsets_partition_at(

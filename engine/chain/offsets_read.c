@@ -127,29 +127,6 @@ int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t parti
                                                : p->passed;
 }
 
-int64_t tide_offsets_first(const struct tide_offsets *offsets, uint32_t partition,
-                           struct tide_origin *origin)
-{
-    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
-    tide_require(p->head != p->tail);
-    *origin = (struct tide_origin){.partition = partition, .sequence = p->head, .epoch = p->epoch};
-    return tide_tracked_message_at(p, p->head)->offset;
-}
-
-int64_t tide_offsets_complete_to(const struct tide_offsets *offsets, uint32_t partition,
-                                 const struct tide_origin *held)
-{
-    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
-    uint32_t at = p->head;
-    if (at != p->tail && held && held->partition == partition && held->sequence == at &&
-        p->epoch == (held->epoch & TIDE_ORIGIN_EPOCH) &&
-        tide_tracked_message_at(p, at)->references == 1)
-        at++;
-    while (at != p->tail && tide_tracked_message_at(p, at)->references == 0)
-        at++;
-    return at == p->tail ? tide_tracked_end(p) : tide_tracked_message_at(p, at)->offset;
-}
-
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition)
 {
     return partition < offsets->partition_count ? tide_tracked_end(&offsets->partitions[partition])

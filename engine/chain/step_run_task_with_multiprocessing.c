@@ -43,6 +43,12 @@ static void seal_overflowed(struct tide_task *task, struct tide_lane *lane, int6
     seal_open(task, lane, TIDE_M_BATCH_CLOSE_BLOCK, now_us);
 }
 
+static void note_came(const struct tide_task *task, const struct tide_message *message)
+{
+    if (task->waiting.is_one)
+        tide_offsets_came(task->step.chain->offsets, message->origin, task->waiting.step);
+}
+
 /* TIDE_BUSY = not now. The message would fit no block, however large that grows: waiting would stop the pipeline for
  * ever. */
 static int reject(struct tide_task *task, const struct tide_message *message, const char *reason,
@@ -55,9 +61,12 @@ static int reject(struct tide_task *task, const struct tide_message *message, co
                                  .error = error,
                                  .attempts = 0};
     int status = tide_dlq_reject(task->step.chain->dlq, &fields);
-    if (status == TIDE_OK)
-        tide_offsets_unref(task->step.chain->offsets, message->origin, TIDE_OUTCOME_FILTERED);
-    return status;
+    if (status != TIDE_OK)
+        return status;
+    note_came(task, message);
+    tide_offsets_unref_before(task->step.chain->offsets, message->origin, task->waiting.next,
+                              TIDE_OUTCOME_FILTERED);
+    return TIDE_OK;
 }
 
 /* Copies the message into the batch of the lane. False = the lane has none now. */
@@ -137,6 +146,7 @@ static int take_message(struct tide_task *task, const struct tide_message *messa
     }
     task->time.blocked = false;
     if (task->timers.time) {
+        note_came(task, message);
         tide_task_time_taken(task, message);
         put_timers(task, now_us);
     }
@@ -243,7 +253,7 @@ static int64_t task_deadline_us(struct tide_step *step)
     struct tide_task *task = task_of(step);
     int64_t due_us = tide_retry_deadline(task);
     if (task->timers.held_count >
-        0) /* a message may become complete after the last poll of the turn */
+        0) /* something may come to this step after its poll, the last of the turn */
         due_us = tide_clock_us() + HELD_US < due_us ? tide_clock_us() + HELD_US : due_us;
     for (uint32_t i = 0; i < task->filled; i++) {
         const struct tide_batch *open = task->lanes[i].open;
@@ -302,9 +312,13 @@ static uint32_t make_lanes(struct tide_task *task, uint32_t processes)
         tide_states_add_timers(task->step.chain->states, task->state, plan->grace_ms);
         tide_timers_topics(tide_states_timers(task->step.chain->states),
                            task->step.chain->topic_count);
-        task->timers.behind_lanes = task->step.chain->has_lanes && !task->step.chain->has_times;
+        task->waiting.is_one = task->step.chain->has_lanes;
+        if (task->waiting.is_one)
+            task->waiting.step = tide_offsets_add_waiting(task->step.chain->offsets);
+        task->waiting.timers = task->step.chain->has_times;
         task->step.chain->has_times = true;
     }
+    task->waiting.next = tide_offsets_waiting(task->step.chain->offsets);
     task->step.chain->has_lanes = task->step.chain->has_lanes || task->lane_count > 1;
     task->plan.by_name = task->plan.state_by = task->plan.time_name = NULL; /* they are borrowed */
     task->plan.states = NULL;

@@ -154,11 +154,18 @@ struct tide_task {
     uint32_t state; /* the index of its first one (chain/states.h); by_key.key is its key then */
     bool has_state;
 
+    struct { /* waiting steps (chain/offsets.h) */
+        bool
+            is_one; /* messages come in another order than in their partition, and it reads times */
+        uint32_t step; /* its number then */
+        bool timers;   /* results of timers of a step before come to it */
+        uint32_t next; /* the first one behind it */
+    } waiting;
+
     struct {                          /* owned by task_timers.c */
         struct tide_event_time *time; /* NULL = the step reads no times */
         struct tide_firing *list;     /* of partitions with timers that are due */
         uint32_t count, room;
-        bool behind_lanes;        /* messages come in another order than in their partition */
         struct tide_firing *held; /* of partitions with timers that will be due then */
         uint32_t held_count, held_room;
         struct tide_due due; /* the first one of the first partition */

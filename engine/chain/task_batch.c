@@ -178,7 +178,8 @@ static void finish(struct tide_task *task, struct tide_batch *batch, uint32_t co
     /* First, since the origin of a group is gone with its last reference. */
     task->kind->finish(task, batch, count, filtered, current && !rejected);
     if (current)
-        tide_offsets_unref_many(offsets, origins, count, TIDE_OUTCOME_FILTERED);
+        tide_offsets_unref_many_before(offsets, origins, count, task->waiting.next,
+                                       TIDE_OUTCOME_FILTERED);
     for (uint32_t i = 0; i < count && !current; i++)
         tide_offsets_drop(offsets, origins[i]);
     batch->release.released += count;

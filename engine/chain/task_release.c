@@ -110,10 +110,11 @@ static int submit_messages(struct tide_task *task, struct tide_batch *batch, int
     const struct tide_message *messages = &parsed->messages[parsed->items[parsed->item_at].message];
     uint32_t count = tide_task_count_submittable(task, batch, messages);
     /* Each output has its reference before it is submitted, since it may be acknowledged within the call. */
-    tide_offsets_ref_many(chain->offsets, messages, count);
+    tide_offsets_ref_many_before(chain->offsets, messages, count, task->waiting.next);
     ssize_t taken = next->ops->submit(next, messages, count, now_us);
     for (uint32_t i = taken < 0 ? 0 : (uint32_t)taken; i < count; i++)
-        tide_offsets_unref(chain->offsets, messages[i].origin, TIDE_OUTCOME_FILTERED);
+        tide_offsets_unref_before(chain->offsets, messages[i].origin, task->waiting.next,
+                                  TIDE_OUTCOME_FILTERED);
     if (taken < 0)
         return (int)taken;
     chain->progress |= taken > 0;

@@ -31,6 +31,8 @@ int tide_state_prepare(struct tide_task *task, struct tide_batch *batch)
     batch->keyed.states = task->plan.state_count;
     batch->keyed.entries = tide_alloc(sizeof(struct tide_state_entry *) * batch->capacity *
                                       batch->keyed.states);
+    if (task->timers.time)
+        batch->keyed.watermarks = tide_alloc(sizeof(int64_t) * batch->capacity);
     batch->keyed.block = tide_block_new(BLOCK);
     return batch->keyed.block ? TIDE_OK : tide_failure();
 }

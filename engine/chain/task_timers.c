@@ -46,10 +46,14 @@ static struct tide_rises *rises_of(const struct tide_task *task, struct tide_ori
 
 /* ---- idle topics ---- */
 
-static bool is_at_end(const struct tide_chain *chain, uint32_t index)
+static bool is_at_end(const struct tide_task *task, uint32_t index)
 {
+    const struct tide_chain *chain = task->step.chain;
     const struct tide_partition *partition = &chain->source->partitions[index];
     int64_t read_to = tide_offsets_read_to(chain->offsets, index);
+    if (task->waiting.is_one &&
+        tide_offsets_came_to(chain->offsets, index, task->waiting.step) < read_to)
+        return false;
     return partition->end >= 0 &&
            (read_to > partition->begin ? read_to : partition->begin) >= partition->end;
 }
@@ -64,11 +68,17 @@ static void look_for_idle(const struct tide_task *task, struct tide_rises *rises
         struct tide_rises *input = line->inputs[i];
         input->idle = input != rises && task->plan.idle_us > 0 &&
                       now_us - input->heard_us >= task->plan.idle_us &&
-                      is_at_end(task->step.chain, input->index);
+                      is_at_end(task, input->index);
     }
 }
 
 /* ---- messages that are held ---- */
+
+static void unref(const struct tide_task *task, struct tide_origin origin)
+{
+    tide_offsets_unref_before(task->step.chain->offsets, origin, task->waiting.next,
+                              TIDE_OUTCOME_FILTERED);
+}
 
 static struct tide_firing *find_firing(struct tide_firing *list, uint32_t count,
                                        const struct tide_rises *rises)
@@ -88,13 +98,13 @@ static void keep(struct tide_task *task, struct tide_firing **list, uint32_t *co
     if (firing && tide_offsets_current(offsets, firing->message.origin)) {
         if (firing->message.offset > message->offset)
             return;
-        tide_offsets_unref(offsets, firing->message.origin, TIDE_OUTCOME_FILTERED);
+        unref(task, firing->message.origin);
     } else if (!firing) {
         if (*count == *room)
             tide_grow(list, room, *room * 2 + 8, sizeof(**list));
         firing = &(*list)[(*count)++];
     }
-    tide_offsets_ref(offsets, message->origin);
+    tide_offsets_ref_before(offsets, message->origin, task->waiting.next);
     *firing = (struct tide_firing){
         .rises = rises,
         .message = {.topic = message->topic,
@@ -107,21 +117,10 @@ static void keep(struct tide_task *task, struct tide_firing **list, uint32_t *co
     };
 }
 
-/* Behind several lanes the origin is the first message that is not complete: to the steps behind, no result of a later
- * message comes before those of the timers. */
 static void fire(struct tide_task *task, struct tide_rises *rises,
                  const struct tide_message *message)
 {
-    struct tide_offsets *offsets = task->step.chain->offsets;
-    struct tide_message first = *message;
-    if (task->timers.behind_lanes) {
-        const struct tide_firing *firing = find_firing(task->timers.list, task->timers.count,
-                                                       rises);
-        if (firing && tide_offsets_current(offsets, firing->message.origin))
-            return;
-        first.offset = tide_offsets_first(offsets, rises->index, &first.origin);
-    }
-    keep(task, &task->timers.list, &task->timers.count, &task->timers.room, rises, &first);
+    keep(task, &task->timers.list, &task->timers.count, &task->timers.room, rises, message);
 }
 
 static void hold(struct tide_task *task, struct tide_rises *rises,
@@ -129,23 +128,22 @@ static void hold(struct tide_task *task, struct tide_rises *rises,
 {
     if (tide_timers_may_be_due(rises->line))
         fire(task, rises, message);
-    if (task->timers.behind_lanes && message->origin.partition != TIDE_ORIGIN_GROUP &&
-        tide_timers_will_be_due(rises->line))
+    if (task->waiting.is_one && tide_timers_will_be_due(rises->line))
         keep(task, &task->timers.held, &task->timers.held_count, &task->timers.held_room, rises,
              message);
 }
 
 /* ---- behind a step with several lanes ---- */
 
-static void look_what_arrived(struct tide_task *task, struct tide_rises *rises)
+static void look_what_came(struct tide_task *task, struct tide_rises *rises)
 {
-    const struct tide_firing *held = find_firing(task->timers.held, task->timers.held_count, rises);
-    if (task->timers.behind_lanes)
-        tide_timers_arrived(rises, tide_offsets_complete_to(task->step.chain->offsets, rises->index,
-                                                            held ? &held->message.origin : NULL));
+    if (task->waiting.is_one)
+        tide_timers_came(rises, tide_offsets_came_to(task->step.chain->offsets, rises->index,
+                                                     task->waiting.step));
 }
 
-/* It is held until nothing that has come will make a timer due, or a newer one has taken its place. */
+/* It is held until nothing that has come will make a timer due, or a newer one has taken its place. To the waiting steps
+ * behind it is under way meanwhile, and with it the timers that it will be the origin of. */
 void tide_task_time_poll(struct tide_task *task)
 {
     struct tide_offsets *offsets = task->step.chain->offsets;
@@ -155,14 +153,14 @@ void tide_task_time_poll(struct tide_task *task)
         bool current = tide_offsets_current(offsets, held.message.origin);
         for (uint32_t j = 0; current && j < line->input_count; j++)
             if (tide_offsets_owned(offsets, line->inputs[j]->index))
-                look_what_arrived(task, line->inputs[j]);
+                look_what_came(task, line->inputs[j]);
         if (current && tide_timers_may_be_due(line))
             fire(task, held.rises, &held.message);
         if (current && tide_timers_will_be_due(line))
             continue;
         task->timers.held[i] = task->timers.held[--task->timers.held_count];
         if (current) /* else its partition is read again */
-            tide_offsets_unref(offsets, held.message.origin, TIDE_OUTCOME_FILTERED);
+            unref(task, held.message.origin);
     }
 }
 
@@ -190,11 +188,11 @@ bool tide_task_next_timer(struct tide_task *task, struct tide_message *message)
             *message = firing->message;
             message->key = task->timers.due.entry->key;
             message->key_length = task->timers.due.entry->key_length;
-            message->timestamp = task->timers.due.at;
+            message->timestamp = message->watermark = task->timers.due.at;
             return true;
         }
         end_firing(task);
-        tide_offsets_unref(chain->offsets, origin, TIDE_OUTCOME_FILTERED);
+        unref(task, origin);
     }
     return false;
 }
@@ -204,7 +202,7 @@ void tide_task_timer_taken(struct tide_task *task)
     struct tide_chain *chain = task->step.chain;
     const struct tide_firing *firing = &task->timers.list[0];
     struct tide_origin origin = firing->message.origin;
-    tide_offsets_ref(chain->offsets, origin);
+    tide_offsets_ref_before(chain->offsets, origin, task->waiting.next);
     tide_states_due_taken(chain->states, firing->rises->line, &task->timers.due,
                           tide_offsets_partition(chain->offsets, origin));
     tide_count(chain->counters, task->step.row, TIDE_M_KEYED_TIMERS, 1);
@@ -212,6 +210,16 @@ void tide_task_timer_taken(struct tide_task *task)
 }
 
 /* ---- times ---- */
+
+/* From which offset on the time of this message counts. Results of timers of a step before it have any offset: there
+ * all that has been read by now has to come first. */
+static int64_t counts_from(const struct tide_task *task, const struct tide_rises *rises,
+                           const struct tide_message *message)
+{
+    return task->waiting.is_one && task->waiting.timers
+               ? tide_offsets_read_to(task->step.chain->offsets, rises->index) - 1
+               : message->offset;
+}
 
 static bool is_ahead(const struct tide_task *task, int64_t time_ms)
 {
@@ -238,6 +246,8 @@ static void tell_ahead(struct tide_task *task, const struct tide_message *messag
 
 const char *tide_task_time_read(struct tide_task *task, struct tide_message *message)
 {
+    const struct tide_rises *rises = rises_of(task, message->origin);
+    message->watermark = rises ? tide_timers_watermark(rises->line) : INT64_MIN;
     return tide_event_time_read(task->timers.time, message, &message->timestamp);
 }
 
@@ -250,8 +260,9 @@ void tide_task_time_taken(struct tide_task *task, const struct tide_message *mes
     bool ahead = is_ahead(task, message->timestamp);
     if (ahead)
         tell_ahead(task, message);
-    look_what_arrived(task, rises);
-    tide_timers_rise(rises, message->offset, ahead ? INT64_MIN : message->timestamp);
+    look_what_came(task, rises);
+    tide_timers_rise(rises, counts_from(task, rises, message),
+                     ahead ? INT64_MIN : message->timestamp);
     hold(task, rises, message);
 }
 
@@ -261,24 +272,19 @@ void tide_task_tick(struct tide_step *step, const struct tide_message *message)
     struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
     if (!rises)
         return;
-    look_what_arrived(task, rises);
-    tide_timers_rise(rises, message->offset, message->timestamp + task->plan.grace_ms);
+    look_what_came(task, rises);
+    tide_timers_rise(rises, counts_from(task, rises, message),
+                     message->timestamp + task->plan.grace_ms);
     hold(task, rises, message);
 }
 
 void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
                           struct tide_state_place *place)
 {
-    struct tide_rises *rises;
-    place->watermark = INT64_MIN;
-    place->flags = 0;
-    if (!task->timers.time || !(rises = rises_of(task, message->origin)))
-        return;
-    bool timer = message->flags & TIDE_MESSAGE_TIMER;
-    place->watermark = timer ? message->timestamp
-                             : tide_timers_watermark_at(rises, message->offset);
-    if (!timer && is_ahead(task, message->timestamp))
-        place->flags = TIDE_STATE_AHEAD;
+    bool ahead = task->timers.time && !(message->flags & TIDE_MESSAGE_TIMER) &&
+                 is_ahead(task, message->timestamp);
+    place->watermark = task->timers.time ? message->watermark : INT64_MIN;
+    place->flags = ahead ? TIDE_STATE_AHEAD : 0;
 }
 
 void tide_task_time_accepted(struct tide_task *task, const struct tide_message *message)

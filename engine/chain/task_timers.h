@@ -12,11 +12,12 @@ struct tide_state_place;
 struct tide_step;
 struct tide_task;
 
-/** Sets the timestamp of the message to its time. NULL, or what is wrong with that. */
+/** Sets the timestamp of the message to its time, and its watermark to the present one. NULL, or what is wrong with the
+ * time. */
 const char *tide_task_time_read(struct tide_task *task, struct tide_message *message);
 /** The message is in its lane: it moves the watermark, and timers may be due for it. */
 void tide_task_time_taken(struct tide_task *task, const struct tide_message *message);
-/** The watermark as of this record, for its worker. */
+/** What its worker is to know of it: the watermark, and whether it is ahead. */
 void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
                           struct tide_state_place *place);
 /** A change of this message is accepted: its timer may be due already. */

@@ -70,7 +70,6 @@ static struct tide_timeline *new_line(struct timed *timed, uint32_t state, int32
                                    .number = number,
                                    .grace_ms = timed->grace_ms,
                                    .newest_ms = INT64_MIN,
-                                   .before_ms = INT64_MIN,
                                    .stored_ms = INT64_MIN};
     tide_grow(&timed->lines, &timed->line_count, at + 1, sizeof(struct tide_timeline *));
     timed->lines[at] = line;
@@ -80,20 +79,11 @@ static struct tide_timeline *new_line(struct timed *timed, uint32_t state, int32
 static struct tide_rises *new_rises(struct tide_timeline *line, uint32_t index, const char *topic)
 {
     struct tide_rises *rises = tide_alloc(sizeof(*rises));
-    *rises = (struct tide_rises){.line = line,
-                                 .index = index,
-                                 .place = line->input_count,
-                                 .topic = topic,
-                                 .next = INT64_MIN,
-                                 .passed = INT64_MIN,
-                                 .before_ms = INT64_MIN,
-                                 .arrived = INT64_MAX};
-    tide_grow(&line->inputs, &line->input_count, rises->place + 1, sizeof(struct tide_rises *));
-    line->inputs[rises->place] = rises;
-    line->stride = line->input_count + 1;
-    free(line->steps); /* those of fewer topics */
-    line->steps = NULL;
-    line->step_count = line->step_room = 0;
+    *rises = (struct tide_rises){
+        .line = line, .index = index, .topic = topic, .before_ms = INT64_MIN, .came = INT64_MAX};
+    uint32_t place = line->input_count;
+    tide_grow(&line->inputs, &line->input_count, place + 1, sizeof(struct tide_rises *));
+    line->inputs[place] = rises;
     return rises;
 }
 
@@ -271,7 +261,6 @@ void tide_timers_stored(struct tide_timers *timers, const int64_t *limits, uint3
         const struct timed *timed = &timers->states[i];
         for (uint32_t j = 0; j < timed->line_count; j++) {
             filter(timed->lines[j], limits, count, is_not_stored);
-            tide_timeline_stored(timed->lines[j], limits, count);
             if (!tide_fault("bug.timer_lost")) /* the list is not asked for what went there */
                 timed->lines[j]->stored_ms = INT64_MIN;
         }
@@ -313,11 +302,11 @@ void tide_timers_forget(struct tide_timers *timers, uint32_t index)
             continue;
         struct tide_timeline *line = rises->line;
         filter(line, NULL, index, is_of_another);
-        line->newest_ms = line->stored_ms = line->before_ms = INT64_MIN;
-        line->last_ms = line->last_length = line->step_count = 0;
-        rises->count = 0;
+        line->newest_ms = line->stored_ms = INT64_MIN;
+        line->last_ms = line->last_length = 0;
+        rises->count = rises->counted = 0;
         rises->loaded = rises->idle = false;
-        rises->before_ms = rises->next = rises->passed = INT64_MIN;
+        rises->before_ms = INT64_MIN;
     }
 }
 
@@ -346,7 +335,6 @@ void tide_timers_free(struct tide_timers *timers)
         for (uint32_t j = 0; j < timed->line_count; j++) {
             free(timed->lines[j]->heap);
             free(timed->lines[j]->inputs);
-            free(timed->lines[j]->steps);
             free(timed->lines[j]);
         }
         free(timed->rises);

@@ -12,10 +12,13 @@
  * of them has as its newest one. A topic that has nothing more to read, and of which nothing came for the time `idle`, is left
  * out until its next message; that is found out with the next message of another one.
  *
- * Behind a step with several lanes, unless a step before reads times too, messages come in another order than they have in the partition. There the time of a
- * message counts once all messages of earlier offsets, and all of its own, are complete: nothing of them can be under way
- * then. So a timer is due only when the watermark is past it for every message that is still to come. As long as times that
- * do not count yet would make a timer due, the last message is held (tide_task.timers.held), to be the origin of it.
+ * Behind a step with several lanes messages come in another order than they have in the partition. There the time of a message
+ * counts once all messages of earlier offsets, and all of its own, have come (tide_offsets_came_to): no reference of them is
+ * in a step before. So a timer is due only when the watermark is past it for every message that is still to come. As long
+ * as times that do not count yet would make a timer due, the last message is held (tide_task.timers.held), to be the origin
+ * of it. To a step with times behind this one, what is held has not come; so it waits for the timers of this one, too. The
+ * results of these have any offset, since they have that of their origin: there a time counts once all messages have come
+ * that had been read when it came, and so all results that were under way then.
  *
  *   the watermark        as of a position: each rise is kept with the offset that made it, until a commit covers it. Then
  *                        it is a change of the entry TIDE_TIMERS_KEY, which is stored like any other
@@ -69,11 +72,6 @@ struct tide_timeline {
     struct tide_rises **inputs; /* of each topic */
     uint32_t input_count;
     int64_t newest_ms; /* INT64_MIN = a topic had no message with a time */
-    /* Of several topics: how newest_ms rose, in `stride` numbers for each rise: it, and the offset after the last message of
-     * each input by then. */
-    int64_t *steps;
-    uint32_t step_count, step_room, stride;
-    int64_t before_ms; /* as of the first of these */
     struct tide_timer *heap;
     uint32_t heap_count, heap_room;
     int64_t
@@ -92,18 +90,15 @@ struct tide_rise {
 struct tide_rises {
     struct tide_timeline *line;
     uint32_t index;
-    uint32_t place;    /* among the inputs of its line */
     const char *topic; /* NULL = it is read alone */
     bool loaded;       /* what the store has is known */
     bool idle;         /* it does not hold the others */
     int64_t heard_us;  /* when its last message came, or it was assigned */
-    int64_t next;      /* the offset after its last message; INT64_MIN = none came */
-    int64_t passed;    /* the position that was stored last; INT64_MIN = none */
     int64_t before_ms; /* as of the first rise that is kept */
-    int64_t
-        arrived; /* everything before this offset has come; INT64_MAX = messages come in order */
+    int64_t came; /* everything before this offset has come; INT64_MAX = messages come in order */
     struct tide_rise *list;
     uint32_t count, room;
+    uint32_t counted; /* of the list: those of what has come */
 };
 
 struct tide_timers *tide_timers_new(void);
@@ -125,12 +120,10 @@ bool tide_timers_complete(const struct tide_timers *timers, const struct tide_ti
 /** A message of this time was read; INT64_MIN = it counts for nothing but that it came. */
 void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms);
 /** All messages before this offset have come: only their times count from now on. */
-void tide_timers_arrived(struct tide_rises *rises, int64_t offset);
-/** INT64_MIN = there is none yet. */
+void tide_timers_came(struct tide_rises *rises, int64_t offset);
+/** INT64_MIN = there is none yet. A message has that at which its step took it: timers that it makes due come after the
+ * messages that were taken before, in the lane of their key, and before those that are taken after. */
 int64_t tide_timers_watermark(const struct tide_timeline *line);
-/** The same as of the messages before `offset`: the newest one's own time is not in it. Behind several lanes, where these are
- * not all there, it is the present one, which is not past that of the messages before `offset`. */
-int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset);
 /** Quick, and not certain: true when a timer may be due. */
 bool tide_timers_may_be_due(const struct tide_timeline *line);
 /** The same once the times of all messages count that have come. */
@@ -158,8 +151,6 @@ int64_t tide_timers_earliest(const struct tide_timers *timers, uint32_t state);
 int64_t tide_timeline_coming(const struct tide_timeline *line);
 /** A commit at this offset covers the rises before it: they are kept no longer. False = there are none. */
 bool tide_rises_cover(struct tide_rises *rises, int64_t limit);
-/** What a commit at these offsets covers is stored. */
-void tide_timeline_stored(struct tide_timeline *line, const int64_t *limits, uint32_t count);
 
 /* ---- timers whose records are in flight ---- */
 

@@ -11,17 +11,6 @@ static int64_t newest_of(const struct tide_rises *rises)
     return rises->count > 0 ? rises->list[rises->count - 1].newest_ms : rises->before_ms;
 }
 
-static void note_step(struct tide_timeline *line)
-{
-    if (line->step_count == line->step_room)
-        tide_grow(&line->steps, &line->step_room, line->step_room * 2 + 64,
-                  sizeof(*line->steps) * line->stride);
-    int64_t *step = &line->steps[(size_t)line->step_count++ * line->stride];
-    step[0] = line->newest_ms;
-    for (uint32_t i = 0; i < line->input_count; i++)
-        step[1 + i] = line->inputs[i]->next;
-}
-
 /* How many rises are at offsets before this one. */
 static uint32_t rises_before(const struct tide_rises *rises, int64_t offset)
 {
@@ -38,10 +27,9 @@ static uint32_t rises_before(const struct tide_rises *rises, int64_t offset)
 
 static int64_t counted_of(const struct tide_rises *rises)
 {
-    if (rises->arrived == INT64_MAX)
+    if (rises->came == INT64_MAX)
         return newest_of(rises);
-    uint32_t before = rises_before(rises, rises->arrived);
-    return before > 0 ? rises->list[before - 1].newest_ms : rises->before_ms;
+    return rises->counted > 0 ? rises->list[rises->counted - 1].newest_ms : rises->before_ms;
 }
 
 static int64_t earliest_of(const struct tide_timeline *line,
@@ -55,6 +43,12 @@ static int64_t earliest_of(const struct tide_timeline *line,
     return earliest_ms;
 }
 
+static void count_rises(struct tide_rises *rises)
+{
+    while (rises->counted < rises->count && rises->list[rises->counted].offset < rises->came)
+        rises->counted++;
+}
+
 /* What is left out while it is idle may come back with earlier times: the watermark does not. */
 static void settle(struct tide_timeline *line)
 {
@@ -62,13 +56,12 @@ static void settle(struct tide_timeline *line)
     if (earliest_ms == INT64_MAX || earliest_ms <= line->newest_ms)
         return;
     line->newest_ms = earliest_ms;
-    if (line->input_count > 1)
-        note_step(line);
 }
 
-void tide_timers_arrived(struct tide_rises *rises, int64_t offset)
+void tide_timers_came(struct tide_rises *rises, int64_t offset)
 {
-    rises->arrived = offset;
+    rises->came = offset;
+    count_rises(rises);
     settle(rises->line);
 }
 
@@ -81,7 +74,6 @@ void tide_timers_loaded(struct tide_rises *rises, int64_t newest_ms)
         if (!line->inputs[i]->loaded)
             return;
     settle(line);
-    line->before_ms = line->newest_ms;
 }
 
 /* Where a step before it does not keep the order of the partition, a rise counts from the largest offset on that came
@@ -97,11 +89,10 @@ static void add_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms)
 
 void tide_timers_rise(struct tide_rises *rises, int64_t offset, int64_t time_ms)
 {
-    if (offset >= rises->next)
-        rises->next = offset + 1;
     rises->idle = false;
     if (time_ms > newest_of(rises))
         add_rise(rises, offset, time_ms);
+    count_rises(rises);
     settle(rises->line);
 }
 
@@ -122,55 +113,6 @@ int64_t tide_timeline_coming(const struct tide_timeline *line)
     return less_grace(line, moves ? earliest_ms : line->newest_ms);
 }
 
-/* Of several topics: the last step that was made before this message was read. */
-static int64_t newest_at(const struct tide_rises *rises, int64_t offset)
-{
-    const struct tide_timeline *line = rises->line;
-    uint32_t low = 0, high = line->step_count;
-    while (low < high) {
-        uint32_t middle = (low + high) / 2;
-        if (line->steps[(size_t)middle * line->stride + 1 + rises->place] <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > 0 ? line->steps[(size_t)(low - 1) * line->stride] : line->before_ms;
-}
-
-int64_t tide_timers_watermark_at(const struct tide_rises *rises, int64_t offset)
-{
-    if (rises->arrived != INT64_MAX) /* a message before it may still come */
-        return tide_timers_watermark(rises->line);
-    if (rises->line->input_count > 1)
-        return less_grace(rises->line, newest_at(rises, offset));
-    uint32_t before = rises_before(rises, offset);
-    return less_grace(rises->line,
-                      before > 0 ? rises->list[before - 1].newest_ms : rises->before_ms);
-}
-
-/* A step is kept as long as a message that is not stored may have been read before it. */
-void tide_timeline_stored(struct tide_timeline *line, const int64_t *limits, uint32_t count)
-{
-    uint32_t dropped = 0;
-    for (uint32_t i = 0; i < line->input_count; i++) {
-        struct tide_rises *input = line->inputs[i];
-        if (input->index < count && limits[input->index] >= 0)
-            input->passed = limits[input->index];
-    }
-    for (bool passed = true; dropped < line->step_count; dropped++) {
-        const int64_t *step = &line->steps[(size_t)dropped * line->stride];
-        for (uint32_t i = 0; i < line->input_count; i++)
-            passed = passed && step[1 + i] <= line->inputs[i]->passed;
-        if (!passed)
-            break;
-        line->before_ms = step[0];
-    }
-    line->step_count -= dropped;
-    if (dropped > 0)
-        memmove(line->steps, line->steps + (size_t)dropped * line->stride,
-                sizeof(*line->steps) * line->stride * line->step_count);
-}
-
 bool tide_rises_cover(struct tide_rises *rises, int64_t limit)
 {
     uint32_t covered = rises_before(rises, limit);
@@ -178,6 +120,7 @@ bool tide_rises_cover(struct tide_rises *rises, int64_t limit)
         return false;
     rises->before_ms = rises->list[covered - 1].newest_ms;
     rises->count -= covered;
+    rises->counted -= covered < rises->counted ? covered : rises->counted;
     memmove(rises->list, rises->list + covered, sizeof(*rises->list) * rises->count);
     return true;
 }

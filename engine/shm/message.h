@@ -50,6 +50,8 @@ struct tide_message {
     uint16_t flags;           /* enum tide_message_flag */
     int32_t target_partition; /* TIDE_PARTITION_ANY = the sink decides */
     struct tide_origin origin;
+    int64_t
+        watermark; /* in a step that reads times: as it was when the step took it (chain/timers.h) */
 };
 
 /** Bytes of its value, key and headers together. */

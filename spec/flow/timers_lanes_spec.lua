@@ -7,7 +7,7 @@ local seeds = require "spec.support.seed"
 local support = require "spec.support.shared"
 local tide = require "tidemill"
 
-local shared, clear = support.integers(2)
+local shared, clear = support.integers(2100)
 
 describe("event time behind several lanes", function()
   local fixture = flow.fixture()
@@ -44,30 +44,84 @@ describe("event time behind several lanes", function()
     assert.equal(0, test:totals().in_flight)
   end)
 
-  it("gives each window once and whole", function()
-    local seed = seeds.draw()
-    local function delayed(m)
-      if math.random(20) == 1 then C.poll(nil, 0, math.random(3)) end
-      return m
+  local LAST = 1800 -- messages before it are in windows that close
+
+  -- Numbers of messages in the windows from before LAST on. Each window comes once; `again`: or again, with the same
+  -- value.
+  local function count(values, seed, again)
+    local counted, seen = 0, {}
+    for _, value in ipairs(values) do
+      local n, from, counts = value:match '"n":(%d+),"from":(%d+),"count":(%d+)'
+      local before = seen[n .. " " .. from]
+      assert.is_true(before == nil or (again and before == counts), ("seed %d: %s came twice"):format(seed, value))
+      seen[n .. " " .. from] = counts
+      counted = counted + (before == nil and tonumber(from) < LAST and counts or 0)
     end
-    local function plus(value) return value + 1 end
-    local test = fixture.steps(tide.keyed { delayed, state = "a", processes = 3, max_batch_size = 7 },
-      window(plus, "50ms"))
+    return counted
+  end
+
+  local function delayed(m)
+    if math.random(20) == 1 then C.poll(nil, 0, math.random(3)) end
+    return m
+  end
+
+  local function plus(value) return value + 1 end
+
+  -- Messages of 30 keys and 5 numbers, a millisecond apart. `meanwhile(i)` is called between them.
+  local function feed(test, seed, meanwhile)
     local total = 0
     for i = 1, 2000 do
       test:push { key = "k" .. math.random(30), value = ('{"n":%d}'):format(i % 5), timestamp = i }
-      total = total + (i < 1800 and 1 or 0)
+      total = total + (i < LAST and 1 or 0)
+      if meanwhile then meanwhile(i) end
     end
     test:feed { key = "end", value = '{"n":1}', timestamp = 5000 }
     assert.same({}, test:rejects())
-    local counted, seen = 0, {}
-    for _, value in ipairs(test:values()) do
-      local n, from, count = value:match '"n":(%d+),"from":(%d+),"count":(%d+)'
-      assert.is_nil(seen[n .. " " .. from], ("seed %d: %s came twice"):format(seed, value))
-      seen[n .. " " .. from] = true
-      counted = counted + (tonumber(from) < 1800 and count or 0)
-    end
-    assert.equal(total, counted, "seed " .. seed)
     assert.equal(0, test:totals().in_flight, "seed " .. seed)
+    return total
+  end
+
+  it("gives each window once and whole", function()
+    local seed = seeds.draw()
+    local test = fixture.steps(tide.keyed { delayed, state = "a", processes = 3, max_batch_size = 7 },
+      window(plus, "50ms"))
+    assert.equal(feed(test, seed), count(test:values(), seed), "seed " .. seed)
+  end)
+
+  -- Of 10 ms, 50 ms and 100 ms. With `deadly`, workers die of some messages, the first time that these are run.
+  local function windows_of_windows(deadly)
+    local function sum(value, m)
+      if deadly and m.timestamp % 200 == 49 then
+        local at = m.timestamp + 10 * tonumber(m.key)
+        shared[at] = shared[at] + 1
+        if shared[at] == 1 then support.kill() end
+      end
+      return delayed(m) and value + m.json.count
+    end
+    return fixture.steps(window(plus, "10ms"), tide.map { delayed, order = "none", processes = 3, max_batch_size = 7 },
+      window(sum, "50ms"), window(sum, "100ms"))
+  end
+
+  it("gives each window of windows once and whole", function()
+    local seed = seeds.draw()
+    local test = windows_of_windows()
+    assert.equal(feed(test, seed), count(test:values(), seed), "seed " .. seed)
+  end)
+
+  it("gives each window of windows once and whole while workers die", function()
+    local seed = seeds.draw()
+    local test = windows_of_windows(true)
+    assert.equal(feed(test, seed), count(test:values(), seed), "seed " .. seed)
+    assert.is_true(shared[49] > 1)
+  end)
+
+  it("gives each window of windows with one value while the partition is taken away and comes back", function()
+    local seed = seeds.draw()
+    local test = windows_of_windows()
+    local total = feed(test, seed, function(i)
+      if i % 3 == 0 then test.engine:run(0) end
+      if i % 400 == 0 then test:revoke(0) end
+    end)
+    assert.equal(total, count(test:values(), seed, true), "seed " .. seed)
   end)
 end)

@@ -77,24 +77,6 @@ local function about_block(step, add)
     .. 'would be broken up; raise it, or say "auto"', units.show_size(size), batch, units.show_size(batch * MESSAGE))
 end
 
--- The first step that reads times waits for the messages of earlier offsets (engine/chain/timers.h). One behind it does
--- not: where a step before it has several lanes, messages come to it in another order than that of their partition.
-local function about_time(pipeline, add)
-  local before, times
-  for _, step in ipairs(pipeline.steps) do
-    local values = step.values
-    local reads_times = step.spec.role == "keyed" and values.time
-    if before and times and reads_times then
-      add(step, "%s reads times behind %s, which does not keep the order of a partition: windows may close, and timers "
-        .. "run, before all messages of that time are there, most of all while a backlog is read. Say processes = 1 "
-        .. "there, put this step before it, or give it a long grace", step.name, before.name)
-    end
-    times = times or reads_times
-    local has_lanes = step.spec.role == "keyed" or values.order == "key" or values.order == "none"
-    if has_lanes and values.processes ~= 1 then before = step end
-  end
-end
-
 local function about_sink(pipeline, source, sink, add)
   if not sink then
     add(pipeline, "no produce or file_sink: results are counted and dropped; add one, unless functions "
@@ -125,7 +107,6 @@ function advice.about(pipeline, own_topics)
     if step.values.rdkafka then about_security(step, add) end
     if step.name == "run_task_with_multiprocessing" then about_block(step, add) end
   end
-  about_time(pipeline, add)
   about_dlq(pipeline, add)
   about_sink(pipeline, source, find(pipeline, "sink"), add)
   return texts

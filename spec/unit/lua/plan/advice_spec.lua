@@ -33,21 +33,6 @@ describe("advice", function()
     assert.is_true(count > 20)
   end)
 
-  it("advice warns of times behind a step that does not keep the order", function()
-    local function warned(before, behind)
-      local texts = warnings { before, ('tide.keyed { print, state = "s", processes = 2, %s }'):format(behind), PRODUCE,
-        COMMIT, 'dlq = tide.dlq { topic = "d" }', 'state_dir = "s"' }
-      return texts[1] and texts[1]:match "^p:%d+: warning: keyed reads times behind ([%w_]+), which does not keep"
-    end
-    local keyed = 'tide.keyed { print, state = "t", time = "timestamp", processes = %s }'
-    assert.equal("keyed", warned(keyed:format "2", 'time = "timestamp"'))
-    assert.is_nil(warned('tide.map { print, order = "none" }', 'time = "timestamp"')) -- it waits
-    assert.equal("window", warned('tide.window { size = 1, add = print }', 'time = "timestamp"'))
-    assert.is_nil(warned(keyed:format "1", 'time = "timestamp"'))
-    assert.is_nil(warned(keyed:format "2", ""))
-    assert.is_nil(warned("tide.map { print }", 'time = "timestamp"'))
-  end)
-
   it("advice warns of a missing commit_offsets, sink, or start", function()
     assert.same({ "p:3: warning: no commit_offsets: after a restart everything since the last commit of this group is "
       .. "read again; add tide.commit_offsets {}" }, warnings { PRODUCE })
