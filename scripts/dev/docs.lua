@@ -47,73 +47,72 @@ time ends first is closed. With thousands of partitions a publication is made le
 takes a hundredth of the engine's time at most.]]
 
 local METRICS = [[
-All metrics that a pipeline has, what each one means, and what to do about it. They are in the report of a run, and are
-exported to [Prometheus](#in-prometheus) and StatsD. `tidemill metrics` prints the list, a board for Grafana and alert
-rules for Prometheus.
+This page lists all metrics of a pipeline: what each one means, and what to do about it. They are in the report of a
+run, and are exported to [Prometheus](#in-prometheus) and StatsD. `tidemill metrics` prints the list, a board for
+Grafana and alert rules for Prometheus.
 
-The first column has the names in the report (`--report`) and in StatsD, where the prefix and a dot stand before it;
-the second those in Prometheus. A counter only grows; a gauge is a state; a histogram is reported as count, sum,
-min, max, p50 and p99 (quantiles good to 19 %). "Per second" is one value a second, and one for what is left at the
-end. Steps with state are run_task_with_multiprocessing steps too.
+The first column of the list has the name in the report (`--report`) and, behind the prefix and a dot, in StatsD; the
+second column has the name in Prometheus. A counter only grows. A gauge is the present value. A histogram is reported
+as count, sum, min, max, p50 and p99 (quantiles are at most 19 % off). "Per second" means one value for each second,
+and one for the rest at the end. `tide.keyed` and `tide.window` have the metrics of run_task_with_multiprocessing too.
 
 ## In the report
 
-A pipeline with several run_task_with_multiprocessing steps reports each with the label `step`, from 1, and all
-together without it (of a gauge: the sum of the present values). What is known of each partition that the engine
-owns has the labels topic and partition. What scripts count by tide.metric is reported as script.NAME.
+If a pipeline has several run_task_with_multiprocessing steps, each is reported with the label `step`, from 1, and all
+together without it (for a gauge: the sum of the present values). Metrics of a partition have the labels topic and
+partition. Metrics that scripts count with tide.metric are reported as script.NAME.
 
 ## In Prometheus
 
 `metrics = tide.metrics { prometheus = "127.0.0.1:9464" }` in the pipeline file, or `run --metrics-addr`, answers
-`/metrics`. A name is `tidemill_` (or another prefix), the name of the first column with `_` for each dot, the unit
-(`_seconds`, `_bytes`) unless the name ends with it, and `_total` of a counter in place of `.count`. Each series has
-the label `pipeline` and the tags; that of a step `step`.
+`/metrics`. A name is made of `tidemill_` (or another prefix), the name of the first column with `_` for each dot, and
+the unit (`_seconds`, `_bytes`) if the name does not end with it. A counter ends with `_total` in place of `.count`.
+Each series has the label `pipeline` and the tags; a series of a step has the label `step`.
 
-**Sums.** No series is the sum of others, so all series of a counter or a histogram may be added up, over steps,
-partitions and engines:
+**Sums.** No series is the sum of others, so series of a counter or a histogram can be added up over steps, partitions
+and engines:
 
-- all engines of a pipeline: `sum by (pipeline) (rate(tidemill_messages_read_total[5m]))`; Prometheus gives each
-  engine an `instance`, and engines under one supervisor (`engines`) have the label `engine`
-- of a step: `sum by (pipeline, step) (...)`. Steps that share a tide.pool have one series for the pool,
-  `step="1,2"`, for what is the pool's: processes, pool.create, worker.lost, worker.respawn.time
-- lag: `sum by (pipeline) (tidemill_consumer_lag)` and `max by (pipeline) (tidemill_consumer_lag_seconds)`. An
-  engine exports the partitions that it owns, and nobody else does
+- all engines of a pipeline: `sum by (pipeline) (rate(tidemill_messages_read_total[5m]))`. Prometheus gives each
+  engine an `instance`; engines under one supervisor (`engines`) have the label `engine`
+- a step: `sum by (pipeline, step) (...)`. Steps that share a tide.pool have one series, `step="1,2"`, for metrics of
+  the pool: processes, pool.create, worker.lost, worker.respawn.time
+- lag: `sum by (pipeline) (tidemill_consumer_lag)` and `max by (pipeline) (tidemill_consumer_lag_seconds)`. Each
+  engine exports only the partitions that it owns
 - a quantile: `histogram_quantile(0.99, sum by (le, pipeline) (rate(tidemill_consumer_latency_seconds_bucket[5m])))`
 - gauges in bytes are sizes of one block: take the `max`
 
-Histograms have 16 or 17 buckets; their bounds are powers of two, less one for messages and bytes, where they are
-exact. `tidemill_verdict{limit="..."}` is 1 for the limit that binds and 0 for all others; `tidemill_verdict_step`
-says which step it is about, 0 when it is about none.
+Histograms have 16 or 17 buckets. The bounds are powers of two; for messages and bytes they are one less, and exact.
+`tidemill_verdict{limit="..."}` is 1 for the limit that binds and 0 for all others; `tidemill_verdict_step` is the
+step that it is about, or 0.
 
-**Scripts.** `tide.metric.count("orders.late")` is `tidemill_script_orders_late_total`, a gauge
-`tidemill_script_NAME`, a timing `tidemill_script_NAME_seconds_sum` and `_count`, all over the workers of an engine.
-When two names become one, as `a.b` and `a_b`, the first is exported and the log names the other.
+**Scripts.** `tide.metric.count("orders.late")` is exported as `tidemill_script_orders_late_total`, a gauge as
+`tidemill_script_NAME`, a timing as `tidemill_script_NAME_seconds_sum` and `_count`, summed over the workers of an
+engine. If two names become the same, as `a.b` and `a_b`, the first is exported and the log names the other.
 
-`tidemill metrics --format grafana` prints a board and `--format alerts` rules for Prometheus; both are installed in
-share/tidemill/monitoring.
+`tidemill metrics --format grafana` prints a board, and `--format alerts` prints rules for Prometheus; both are
+installed in share/tidemill/monitoring.
 
 ## In StatsD
 
-`statsd = "127.0.0.1:8125"`, or `run --statsd`, sends each second what it brought, in packets of up to 1432 bytes:
-counters as differences (`|c`), gauges (`|g`), and for each bucket of a histogram that got something a line whose
-sample rate says how many, so that count, sum and mean are exact and quantiles good to 19 %. Times are milliseconds
-(`|ms`), also those of counters in microseconds; sizes are `|h`. Labels are tags as DogStatsD has them; with
-`statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too. Two engines
-that send to one server each need a tag of their own: a gauge of the one takes the place of the same gauge of the
-other. Engines under one supervisor have the tag `engine`; with `statsd_format = "statsd"` the name ends with
-`.engine.K`.
+`statsd = "127.0.0.1:8125"`, or `run --statsd`, sends the metrics of each second, in packets of up to 1432 bytes.
+Counters are sent as differences (`|c`), and gauges as they are (`|g`). A histogram is sent as a line for each bucket
+that got values, with a sample rate that says how many; so count, sum and mean are exact, and quantiles are at most 19
+% off. Times are in milliseconds (`|ms`), also those of counters in microseconds; sizes are `|h`. Labels are sent as
+tags of DogStatsD. With `statsd_format = "statsd"` they are parts of the name (`.step.1`), and sizes are `|ms` too. If
+two engines send to one server, give each a tag of its own, since a gauge of one would overwrite that of the other.
+Engines under one supervisor have the tag `engine`; with `statsd_format = "statsd"` the name ends with `.engine.K`.
 
 ## With the prefix arroyo
 
-`prefix = "arroyo"` gives the names of the third column, exactly so in StatsD, and with `_` for each dot in
-Prometheus (the way of statsd_exporter: nothing is appended, so `promtool check metrics` complains of counters
-without `_total`). Histograms are `|ms` with the values that Arroyo sends, which are seconds for times; in
-Prometheus they have `_sum`, `_count` and `_bucket`. commit_status and produce_status have `status="success"` where
-it is `ok` otherwise; broker_txretries is a gauge. Metrics without a name in the third column keep their own, with
-the prefix arroyo. Arroyo's librdkafka.p99_int_latency, p99_outbuf_latency and p99_rtt are milliseconds, of the
-broker where they are longest. Arroyo's consumer.dlq.dropped_messages, producer.worker.poll,
-run_task.join.backpressure, buffer.join.backpressure and the producer's librdkafka.reply_queue_size and
-broker_txerrs are not there: what they count does not happen here or is not asked of librdkafka.
+With `prefix = "arroyo"` metrics have the names of the third column: exactly these in StatsD, and with `_` for each
+dot in Prometheus (as statsd_exporter makes them; nothing is appended, so `promtool check metrics` complains of
+counters without `_total`). Histograms are `|ms` with the values that Arroyo sends, which are seconds for times; in
+Prometheus they have `_sum`, `_count` and `_bucket`. commit_status and produce_status have `status="success"` in place
+of `ok`, and broker_txretries is a gauge. Metrics without a name in the third column keep their own name, with the
+prefix arroyo. As in Arroyo, librdkafka.p99_int_latency, p99_outbuf_latency and p99_rtt are in milliseconds, of the
+broker where they are longest. Not exported are Arroyo's consumer.dlq.dropped_messages, producer.worker.poll,
+run_task.join.backpressure, buffer.join.backpressure and the producer's librdkafka.reply_queue_size and broker_txerrs:
+what they count does not happen here, or librdkafka is not asked for it.
 
 ## All metrics
 

@@ -2,7 +2,7 @@
 -- metrics/list_lookup.lua: the metrics of lookup tables (run/lookups.lua), as metrics/list.lua has them.
 return {
   { "lookup.read", nil, "counter", "files", "LOOKUP_READ",
-    "Files of lookup tables that were read: at the start, and each time that one was changed.",
+    "Files of lookup tables that were read: at the start, and each time that a file was changed.",
     "GET /status names each table, its rows, its bytes and when it was read." },
   { "lookup.error", nil, "counter", "files", "LOOKUP_ERROR",
     "Files of lookup tables that could not be read. The rows that were read before stay.",

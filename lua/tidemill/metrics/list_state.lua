@@ -7,8 +7,9 @@ return {
     "Values of keys that were looked for in the store, and found there or not.",
     "Most of all: more keys are in use than the 64 MiB in memory hold, or most keys are new." },
   { "changes", nil, "counter", "changes", "STATE_CHANGES", "Changes of values that were accepted." },
-  { "expired", nil, "counter", "values", "STATE_EXPIRED", "Values that were deleted from the store for their time.",
-    "Far fewer than what expires: the store grows; 1000 values are looked at in each commit, so commit more often." },
+  { "expired", nil, "counter", "values", "STATE_EXPIRED", "Values that were deleted from the store because they had "
+    .. "expired.",
+    "Far fewer than expire: the store grows. Each commit looks at 1000 values, so commit more often." },
   { "keys", nil, "gauge", "keys", "STATE_KEYS", "Keys whose value is in memory." },
   { "bytes", nil, "gauge", "bytes", "STATE_BYTES", "Memory of these keys and values.",
     "Far above 64 MiB: the changes between two commits take it; commit more often." },
