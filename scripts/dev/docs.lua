@@ -82,7 +82,7 @@ and engines:
 - gauges in bytes are sizes of one block: take the `max`
 
 Histograms have 16 or 17 buckets. The bounds are powers of two; for messages and bytes they are one less, and exact.
-`tidemill_verdict{limit="..."}` is 1 for the limit that binds and 0 for all others; `tidemill_verdict_step` is the
+`tidemill_verdict{limit="..."}` is 1 for the present limit and 0 for all others; `tidemill_verdict_step` is the
 step that it is about, or 0.
 
 **Scripts.** `tide.metric.count("orders.late")` is exported as `tidemill_script_orders_late_total`, a gauge as

@@ -57,7 +57,7 @@ describe("the dashboard", function()
     pipeline_file.remove_all()
   end)
 
-  it("names the limit that binds, with what to do, and shows the metric that says so", function()
+  it("names the limit, with what to do, and shows the metric that says so", function()
     local said = page:wait_for("#verdict-text", "Limit: input block of step 1")
     assert.truthy(said:find("What to do: ", 1, true) and said:find("input_block_size", 1, true), said)
     local metrics = page:text "#tuning-metrics"

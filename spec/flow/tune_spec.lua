@@ -69,15 +69,15 @@ describe("tidemill tune", function()
     os.execute("rm -rf " .. folder)
   end)
 
-  it("prints a row for each run, and then the lines to paste with what binds the step", function()
+  it("prints a row for each run, and then the lines to paste with what limits the step", function()
     local code, out, err = tune(pipeline(WITH_STEP), "--input", input, "--runs", "4")
     assert.equal(0, code, err)
     local lines = {}
     for line in out:gmatch "[^\n]+" do lines[#lines + 1] = line end
-    assert.truthy(lines[1]:find "^run +step +input block +batch .*messages/s +CPU us/msg +memory +p50 ms +p99 ms +b")
+    assert.truthy(lines[1]:find "^run +step +input block +batch .*messages/s +CPU.* +memory +p50 ms +p99 ms +limit")
     assert.truthy(lines[2]:find "^ +1 +1 +auto +10 +1s +auto +1 +1 +[%d,]+ +[%d.]+ +%d+ MiB +[%d.]+ +[%d.]+ +%l")
     assert.truthy(out:find "%-%- step 1: ")
-    assert.truthy(out:find "%-%- what binds it now: %l")
+    assert.truthy(out:find "%-%- what limits it now: %l")
     assert.truthy(out:find("-- " .. folder .. "/pipeline.lua:4, tide.run_task_with_multiprocessing", 1, true))
     local values = assert(loadstring("return {" .. out:match("{ %.%.%. }\n(.*)$") .. "}"))()
     for _, name in ipairs { "max_batch_size", "max_batch_time", "processes", "prefetch_batches" } do
@@ -122,7 +122,7 @@ describe("tidemill tune", function()
       .. '"value":"x"}\n'):rep(50))
     local code, out, err = tune(pipeline(WITH_STEP), "--input", recorded, "--input-format", "json", "--runs", "1")
     assert.equal(0, code, err)
-    assert.truthy(out:find "what binds it now")
+    assert.truthy(out:find "what limits it now")
   end)
 
   it("refuses a pipeline without a step that it could tune", function()

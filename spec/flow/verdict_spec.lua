@@ -240,7 +240,8 @@ describe("the limit of a whole run", function()
       ("for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.1; done | %s run %s --report %s"):format(program.path, path,
         report) }
     assert.equal(0, code)
-    assert.is_truthy(err:find("the source binds: for %d+ %% of the time there was nothing to read[^\n]*\n$"), err)
+    assert.is_truthy(err:find("the source is the limit: for %d+ %% of the time there was nothing to read[^\n]*\n$"),
+      err)
     local _, out = process.run { program.path, "doctor", report }
     assert.is_truthy(out:find("^limit: source\n"), out)
   end)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- cli/doctor.lua: tidemill doctor ADDR|REPORT shows what binds a pipeline, why, and where it stands in the four steps
+-- cli/doctor.lua: tidemill doctor ADDR|REPORT shows what limits a pipeline, why, and where it stands in the four steps
 -- of tuning. It asks the pipeline that runs at an address for its verdict on the last ten seconds, or reads a report,
 -- which has that on the whole run. The verdict is made where the counters are (tuning/advisor.lua), not here.
 local cjson = require("cjson.safe").new()

@@ -45,12 +45,12 @@ local function lag_text(totals)
   return "lag " .. grouped(totals.lag) .. age
 end
 
--- What binds, in a word or two: "none", "workers", "workers of step 2".
+-- What the limit is, in a word or two: "none", "workers", "workers of step 2".
 local function limit_text(verdict)
   return verdict.limit .. (verdict.step and verdict.step > 1 and (" of step %d"):format(verdict.step) or "")
 end
 
---- Returns the line: totals of the engine, `rate` in messages a second; verdict: what binds, or nil.
+--- Returns the line: totals of the engine, `rate` in messages a second; verdict: what the limit is, or nil.
 function progress.text(totals, rate, batches, processes, verdict)
   local parts = {
     "read " .. grouped(totals.read), "produced " .. grouped(totals.produced), "filtered " .. grouped(totals.filtered),

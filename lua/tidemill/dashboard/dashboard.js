@@ -28,7 +28,7 @@ function show_verdict({ verdict = {} }) {
   const bound = verdict.limit && verdict.limit !== "none";
   const step = verdict.step ? ` of step ${verdict.step}` : "";
   const since = bound && verdict.since > 0 ? `, for ${seconds(Math.round(verdict.since))}` : "";
-  const said = bound ? `Limit: ${limit_name(verdict.limit)}${step}` : "No limit binds";
+  const said = bound ? `Limit: ${limit_name(verdict.limit)}${step}` : "No limit";
   by_id("verdict").classList.toggle("bound", Boolean(bound));
   fill("verdict-text", element("p", { className: "limit" }, bound ? "▲ " : "✓ ", said, element("small", {}, since)),
     verdict.text ? element("p", {}, verdict.text) : null,

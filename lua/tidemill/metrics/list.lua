@@ -329,7 +329,7 @@ list.totals = {
   { name = "messages.in_flight", total = "in_flight", kind = "gauge", unit = "messages",
     help = "Messages read and not complete: read - produced_from - filtered - dead_lettered - dropped." },
   { name = "verdict", state = "verdict", kind = "gauge", unit = "limit",
-    help = "Which limit binds now: 1 for this value of the label limit, 0 for all others.",
+    help = "The present limit: 1 for this value of the label limit, 0 for all others.",
     advice = "`tidemill doctor` says with the numbers why, and what to change." },
   { name = "verdict.step", state = "verdict_step", kind = "gauge", unit = "step",
     help = "The step that the verdict is about, as in the label step; 0 when it is not about one step." },

@@ -1,11 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- tuning/advisor.lua: says what binds a pipeline: of a window (tuning/window.lua) it makes a verdict. It is a pure
+-- tuning/advisor.lua: says what limits a pipeline: of a window (tuning/window.lua) it makes a verdict. It is a pure
 -- function of the window, so that specs, the simulation, `tune` and a running pipeline get the same answer:
 --
 --   advisor.judge(window) -> { limit, step, text, advice, change, evidence, procedure, since = 0 }
 --
 -- The fields are those of snapshot.verdict (limit = a name of tuning/limits.lua or "none"; step = the number of the
--- step that binds, or nil), and `change`, one option to change: { step, option, from, to } or nil.
+-- step that is the limit, or nil), and `change`, one option to change: { step, option, from, to } or nil.
 --
 -- How it decides. First it finds the place where the time goes, from the source on: the time of the engine is waiting
 -- for the source, or the first step takes nothing, or it works. What blocks the first step is followed through the
@@ -17,11 +17,11 @@ local terms = require("tidemill.tuning.terms")
 local advisor = {}
 
 --- An engine that waits for the source for this share of the time could do more: with nothing behind the pipeline keeps
---- up, and else the source binds, unless the steps are waited for even longer.
+--- up, and else the source is the limit, unless the steps are waited for even longer.
 advisor.SLACK = 0.15
 --- Messages behind the source's end that count: this many seconds of reading.
 advisor.BEHIND = 0.5
---- An engine that is busy for this share of the time binds, whatever else waits.
+--- An engine that is busy for this share of the time is the limit, whatever else waits.
 advisor.FULL = 0.9
 --- A window that is shorter, in seconds, tells nothing.
 advisor.SHORTEST = 0.05
@@ -59,7 +59,7 @@ local function heaviest(window, n)
   return best
 end
 
--- From the first step on: a step that waits for the next one is not what binds, but the next one is.
+-- From the first step on: a step that waits for the next one is not the limit, but the next one is.
 local function follow(window)
   for n, step in ipairs(window.steps) do
     local cause = main_cause(step)

@@ -1,10 +1,10 @@
 -- SPDX-License-Identifier: MIT
--- tuning/limits.lua: every limit that can bind, in the order of Arroyo's tuning procedure: input block,
+-- tuning/limits.lua: every limit that there is, in the order of Arroyo's tuning procedure: input block,
 -- batch, output block, next step, processes. The first one whose rule holds is the verdict.
 --
 -- An entry: name; rule = the rule in words, for docs/tuning.md; holds(case) = the rule; evidence(case) = its numbers;
--- sentence(case) = what binds; advice(case) = what to change, or nil; change(case) = the same as { step, option, from,
--- to }, where it is one option. A case is what tuning/advisor.lua makes of a window:
+-- sentence(case) = what the limit is; advice(case) = what to change, or nil; change(case) = the same as { step, option,
+-- from, to }, where it is one option. A case is what tuning/advisor.lua makes of a window:
 --   window   the window
 --   place    "source", "engine", "step", "output" or "retry": where the time goes
 --   step, n  the step that is judged, as in the window, and its number; nil without steps
@@ -30,8 +30,8 @@ local IDLE = 0.01 -- workers less in use than this have nothing to do
 limits.list = {
   {
     name = "script",
-    rule = "Where the source would bind, or nothing: for more than half of the time (MOST) a message waits to be tried "
-      .. "again (tide.retry), and with it what follows it in its partition.",
+    rule = "Where the limit would be the source, or none: for more than half of the time (MOST) a message waits to be "
+      .. "tried again (tide.retry), and with it what follows it in its partition.",
     holds = function(case) return case.place == "retry" end,
     evidence = function(case)
       local waits, evidence = case.step.waits or {}, worker_evidence(case)
@@ -43,8 +43,8 @@ limits.list = {
       local waits = case.step.waits
       local where = waits and (": %s/%d, at offset %.0f, for %s"):format(waits.topic, waits.partition, waits.offset,
         time(waits.seconds)) or ""
-      return ("the functions%s bind: for %s of the time a partition waited behind a message that is tried again "
-        .. "(tide.retry)%s"):format(step_name(case), percent(case.step.retry), where)
+      return ("the functions%s are the limit: for %s of the time a partition waited behind a message that is tried "
+        .. "again (tide.retry)%s"):format(step_name(case), percent(case.step.retry), where)
     end,
     advice = function() return "the log says why they ask for it" end,
   },
@@ -56,7 +56,7 @@ limits.list = {
     evidence = engine_evidence,
     sentence = function(case)
       local lag = case.window.lag
-      return ("the source binds: for %s of the time there was nothing to read%s"):format(
+      return ("the source is the limit: for %s of the time there was nothing to read%s"):format(
         percent(case.window.engine.source), lag and (", with a lag of %.0f messages"):format(lag) or "")
     end,
     advice = function(case)
@@ -80,8 +80,8 @@ limits.list = {
       return evidence
     end,
     sentence = function(case)
-      return ("max_batch_time binds: messages%s wait %s for their batch to close, for %s of the time beside idle "
-        .. "workers")
+      return ("max_batch_time is the limit: messages%s wait %s for their batch to close, for %s of the time beside "
+        .. "idle workers")
         :format(step_name(case), time(case.step.open_time), percent(case.step.filling))
     end,
     advice = function(case)
@@ -97,8 +97,8 @@ limits.list = {
     holds = function(case) return batches_cost(case) and case.step.input_overflow >= terms.OVERFLOW end,
     evidence = batch_evidence,
     sentence = function(case)
-      return ("input_block_size binds: %s of the batches%s overflow it at %.0f messages, and batches cost %s of the "
-        .. "time")
+      return ("input_block_size is the limit: %s of the batches%s overflow it at %.0f messages, and batches cost %s "
+        .. "of the time")
         :format(percent(case.step.input_overflow), step_name(case), case.step.mean, percent(case.cost))
     end,
     advice = function(case)
@@ -113,7 +113,8 @@ limits.list = {
     holds = function(case) return batches_cost(case) and main_close(case.step) == "size" end,
     evidence = batch_evidence,
     sentence = function(case)
-      return ("max_batch_size binds: %s of the batches%s close at %s messages, and batches cost %s of the time"):format(
+      return ("max_batch_size is the limit: %s of the batches%s close at %s messages, and batches cost %s of the "
+        .. "time"):format(
         percent(case.step.closes.size), step_name(case), number(case.step.mean), percent(case.cost))
     end,
     advice = function(case)
@@ -127,8 +128,8 @@ limits.list = {
     holds = function(case) return batches_cost(case) and main_close(case.step) == "time" end,
     evidence = batch_evidence,
     sentence = function(case)
-      return ("max_batch_time binds: %s of the batches%s close by time with %.0f messages, and batches cost %s of "
-        .. "the time")
+      return ("max_batch_time is the limit: %s of the batches%s close by time with %.0f messages, and batches cost %s "
+        .. "of the time")
         :format(percent(case.step.closes.time), step_name(case), case.step.mean, percent(case.cost))
     end,
     advice = function(case)
@@ -151,8 +152,8 @@ limits.list = {
         blocked_by_oldest = case.step.blocked.oldest, blocked_by_workers = case.step.blocked.workers }
     end,
     sentence = function(case)
-      return ("output_block_size binds: results%s overflow it %.3g times a batch, and batches wait %s of the time for "
-        .. "the further rounds"):format(step_name(case), case.step.output_overflow,
+      return ("output_block_size is the limit: results%s overflow it %.3g times a batch, and batches wait %s of the "
+        .. "time for the further rounds"):format(step_name(case), case.step.output_overflow,
         percent(math.max(case.output_cost, case.step.blocked.oldest)))
     end,
     advice = function(case)
@@ -171,7 +172,7 @@ limits.list = {
     end,
     evidence = output_evidence,
     sentence = function(case)
-      return ("commits bind: for %s of the time a transaction was ending, and nothing was sent"):format(
+      return ("commits are the limit: for %s of the time a transaction was ending, and nothing was sent"):format(
         percent(case.window.output.hold))
     end,
     advice = function(case)
@@ -193,7 +194,8 @@ limits.list = {
     evidence = output_evidence,
     sentence = function(case)
       local what, share = blocked_text(case)
-      return ("the brokers bind: for %s of the time %s, and messages are acknowledged after %s"):format(percent(share),
+      return ("the brokers are the limit: for %s of the time %s, and messages are acknowledged after "
+        .. "%s"):format(percent(share),
         what, time(case.window.output.latency))
     end,
     advice = function(case)
@@ -208,7 +210,7 @@ limits.list = {
     evidence = output_evidence,
     sentence = function(case)
       local what, share = blocked_text(case)
-      return ("the next step binds: for %s of the time %s"):format(percent(share), what)
+      return ("the next step is the limit: for %s of the time %s"):format(percent(share), what)
     end,
     advice = function(case) return "make what takes the output faster" .. fewer_text(case) end,
     change = fewer_processes,
@@ -229,11 +231,13 @@ limits.list = {
     sentence = function(case)
       local step = case.step
       if step.blocked.retry > step.blocked.workers then
-        return ("the functions%s bind: for %s of the time messages waited to be tried again (tide.retry)"):format(
+        return ("the functions%s are the limit: for %s of the time messages waited to be tried again "
+          .. "(tide.retry)"):format(
           step_name(case), percent(step.blocked.retry))
       end
-      return ("single slow messages%s bind: for %s of the time one batch held up others that were done, and %s of the "
-        .. "time in the functions went to messages of more than 100 ms, while the mean is %s"):format(step_name(case),
+      return ("single slow messages%s are the limit: for %s of the time one batch delayed others that were done, and "
+        .. "%s of the time in the functions went to messages of more than 100 ms, while the mean is "
+        .. "%s"):format(step_name(case),
         percent(step.blocked.oldest), percent(step.slow), time(step.message_time))
     end,
     advice = function(case)
@@ -251,8 +255,8 @@ limits.list = {
     evidence = worker_evidence,
     sentence = function(case)
       local step = case.step
-      return ("the workers bind: %d process%s%s %s %s in use, and the functions %s: %s of their time is on the "
-        .. "processor, %s a message"):format(step.processes, step.processes == 1 and "" or "es", pool_name(case),
+      return ("the workers are the limit: %d process%s%s %s %s in use, and the functions %s: %s of their time is on "
+        .. "the processor, %s a message"):format(step.processes, step.processes == 1 and "" or "es", pool_name(case),
         step.processes == 1 and "is" or "are", percent(step.busy),
         they_wait(step) and "wait" or "compute", percent(step.cpu), time(step.message_time))
     end,
@@ -276,7 +280,7 @@ limits.list = {
     evidence = engine_evidence,
     sentence = function(case)
       local engine = case.window.engine
-      return ("the engine binds: its one thread works for %s of the time, %s of it on the processor"):format(
+      return ("the engine is the limit: its one thread works for %s of the time, %s of it on the processor"):format(
         percent(engine.busy), percent(engine.cpu / math.max(engine.busy, 1e-9)))
     end,
     advice = function(case)
@@ -288,14 +292,14 @@ limits.list = {
   },
 }
 
---- What is said when no limit binds.
+--- What is said when there is no limit.
 limits.none = {
   name = "none",
   rule = "The engine waits for the source at least 15 % of the time (SLACK), and nothing is behind: it keeps up.",
   evidence = engine_evidence,
   sentence = function(case)
     local engine, step = case.window.engine, case.step
-    return ("nothing binds: it keeps up, and waits for messages %s of the time (engine busy %s%s)"):format(
+    return ("there is no limit: it keeps up, and waits for messages %s of the time (engine busy %s%s)"):format(
       percent(engine.source), percent(engine.busy), step and (", workers in use %s"):format(percent(step.busy)) or "")
   end,
   advice = function() return nil end,

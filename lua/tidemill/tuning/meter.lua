@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- tuning/meter.lua: measures a running engine over a stretch of time: how many messages become complete a second, how
--- long each is on its way, and what binds. It looks at the totals every few milliseconds. The rate is the slope of a
--- straight line through what it saw: batches become complete in leaps, and where a leap falls at the beginning or the
--- end of a short stretch would decide it otherwise.
+-- long each is on its way, and what the limit is. It looks at the totals every few milliseconds. The rate is the slope
+-- of a straight line through what it saw: batches become complete in leaps, and where a leap falls at the beginning or
+-- the end of a short stretch would decide it otherwise.
 local advisor = require("tidemill.tuning.advisor")
 local processes = require("tidemill.tuning.processes")
 local snapshot = require("tidemill.metrics.snapshot")

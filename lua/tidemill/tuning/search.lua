@@ -163,7 +163,7 @@ local function below_run_time(self, result)
     if self:possible(settings) then list[#list + 1] = settings end
   end
   if #list > 1 then self:compare(list) end
-  if self.settings == before then return say(self, "max_batch_size binds nothing") end
+  if self.settings == before then return say(self, "max_batch_size limits nothing") end
   refine_batch(self)
   say(self, "%d messages a batch are faster", self.settings.max_batch_size)
 end

@@ -94,7 +94,7 @@ local function verdict(status, width)
   local found = status.verdict
   if not found or not found.limit then return nil end
   local bound = found.limit ~= "none"
-  local title = bound and "limit: " .. clean(found.limit) or "no limit binds"
+  local title = bound and "limit: " .. clean(found.limit) or "no limit"
   if bound and found.step then title = ("%s of step %s"):format(title, number(found.step)) end
   if bound and (found.since or 0) >= 1 then title = ("%s, for %s"):format(title, seconds(found.since)) end
   local section = { heading(title, bound and "warning" or "good") }

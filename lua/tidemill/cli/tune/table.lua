@@ -57,7 +57,7 @@ function Table:row(row)
     end
     io.stdout:write(json.line(object), "\n")
   else
-    local heading, texts = { last = "bound by" }, { last = row.measurement.limit }
+    local heading, texts = { last = "limit" }, { last = row.measurement.limit }
     for i, column in ipairs(COLUMNS) do heading[i], texts[i] = column[1], column[3](row) end
     if not self.begun then io.stdout:write(line_of(heading)) end
     io.stdout:write(line_of(texts))
@@ -89,7 +89,7 @@ function Table:finish(list)
   end
   for _, found in ipairs(list) do
     io.stdout:write("\n-- step ", found.number, ": ", gain(found), "\n")
-    io.stdout:write("-- what binds it now: ", found.measurement.text, "\n")
+    io.stdout:write("-- what limits it now: ", found.measurement.text, "\n")
     if found.measurement.advice then io.stdout:write("-- ", found.measurement.advice, "\n") end
     io.stdout:write(table.concat(settings.lines(found.step, found.settings), "\n"), "\n")
   end

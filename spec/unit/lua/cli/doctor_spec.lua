@@ -6,7 +6,7 @@ local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local VERDICT = {
-  limit = "workers", step = 2, since = 12, text = "the workers bind: 2 processes of step 2 are 99 % in use",
+  limit = "workers", step = 2, since = 12, text = "the workers are the limit: 2 processes of step 2 are 99 % in use",
   advice = "raise processes from 2 to 4", evidence = { workers_in_use = 0.99 },
   procedure = { { name = "input_block", state = "done", text = "no overflow" },
     { name = "batch", state = "now", text = "1 message a batch" } },
@@ -33,7 +33,8 @@ describe("doctor", function()
 
   it("doctor shows the limit, its evidence, the advice and where the procedure stands", function()
     local text = doctor.text(VERDICT)
-    for _, part in ipairs { "limit: workers (step 2)\n", "for 12 s: the workers bind", "advice: raise processes",
+    for _, part in ipairs { "limit: workers (step 2)\n", "for 12 s: the workers are the limit",
+      "advice: raise processes",
       "workers_in_use = 0.99", "1. done  input_block", "2. NOW   batch" } do
       assert.is_truthy(text:find(part, 1, true), part)
     end

@@ -101,7 +101,7 @@ describe("the view of top", function()
   it("shows an unlimited pipeline as one", function()
     local status = snapshot("clicks", 1, 1)
     status.verdict = { limit = "none", text = "The source has nothing more." }
-    assert.truthy(all(shown(status, 80, 50)):find("no limit binds\nThe source has", 1, true))
+    assert.truthy(all(shown(status, 80, 50)):find("no limit\nThe source has", 1, true))
   end)
 
   it("is ASCII for a terminal without UTF-8, and as wide", function()

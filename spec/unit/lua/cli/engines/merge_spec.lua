@@ -12,7 +12,7 @@ local function seen(read, more)
     totals = { read = read, produced = read - 10, produced_from = read - 10, filtered = 0, dead_lettered = 0,
       dropped = 0, in_flight = 10, seconds = 2, lag = 5, lag_seconds = 1 },
     rates = { read = read / 2, produced = 1, filtered = 0, dead_lettered = 0 },
-    verdict = { limit = "none", since = 1, text = "nothing binds", evidence = {}, procedure = {} },
+    verdict = { limit = "none", since = 1, text = "there is no limit", evidence = {}, procedure = {} },
     steps = { { number = 1, kind = "run_task_with_multiprocessing", stage = "s", processes = 2, batches_in_progress = 1,
       sizes = { max_batch_size = read, auto = { processes = true } }, closes = { size = 1 }, overflow = { input = 0 },
       backpressure = 1, workers = { { slot = 0, pid = 1 }, { slot = 1, pid = 2 } } } },
@@ -117,14 +117,15 @@ describe("the snapshot of several engines", function()
     end)
 
   it("the snapshot of several engines has the verdict of the one that is furthest behind, and names it", function()
-    local bound = seen(10, { verdict = { limit = "workers", step = 1, since = 3, text = "the workers bind",
+    local bound = seen(10, { verdict = { limit = "workers", step = 1, since = 3, text = "the workers are the limit",
       advice = "raise processes", evidence = { busy = 1 }, procedure = {} } })
     bound.totals.lag = 1e6
     local verdict = whole_of(engine(1, seen(100)), engine(2, bound)).verdict
     assert.same({ "workers", 1, 2, "raise processes" }, { verdict.limit, verdict.step, verdict.engine, verdict.advice })
-    assert.equal("engine 2, which is furthest behind (1 of 2 are limited like that): the workers bind", verdict.text)
+    assert.equal("engine 2, which is furthest behind (1 of 2 are limited like that): the workers are the limit",
+      verdict.text)
     verdict = whole_of(engine(1, seen(100)), engine(2, seen(200))).verdict
-    assert.equal("all 2 engines alike; of engine 2: nothing binds", verdict.text)
+    assert.equal("all 2 engines alike; of engine 2: there is no limit", verdict.text)
   end)
 
   it("the snapshot of several engines is there before any of them has one", function()
