@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Restores the state of partitions that were assigned from its changelogs (chain/states.h), before the first message of them
  * is read: the source holds them until they are released. The engine goes on meanwhile: the group hears of it, and other
- * partitions are read. A portion of records is stored in each turn. Start reading at tide_engine_restore_poll. */
+ * partitions are read. Start reading at tide_engine_restore_poll. */
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/states.h"
@@ -59,6 +58,8 @@ void tide_engine_restore_end(struct tide_engine *engine, uint32_t partition)
 {
     if (engine->changelog)
         engine->changelog->ops->stop(engine->changelog, partition);
+    if (engine->changelog && engine->restore.since_us != 0)
+        tide_states_restore_rest(engine->chain.states); /* a failure is kept */
 }
 
 static double seconds(const struct tide_restore *restore, int64_t now_us)
@@ -125,7 +126,6 @@ static ssize_t take(struct tide_engine *engine)
     int status = tide_states_restore(engine->chain.states, restore->records, (size_t)count);
     if (status < 0)
         return status;
-    (void)tide_fault("restore.portion");
     restore->restored += (uint64_t)count;
     tide_count(engine->chain.counters, 0, TIDE_M_STATE_RESTORED, (uint64_t)count);
     engine->chain.progress = true;
@@ -135,16 +135,19 @@ static ssize_t take(struct tide_engine *engine)
 int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
 {
     uint32_t index;
-    int status = TIDE_OK;
+    int status;
     if (engine->restore.since_us == 0 || engine->run.state != TIDE_ENGINE_READING)
         return TIDE_OK;
     ssize_t count = take(engine);
     if (count < 0)
         return (int)count;
-    while (status == TIDE_OK && engine->changelog->ops->ended(engine->changelog, &index))
-        status = release(engine, engine->source->partitions[index].number);
-    if (status < 0)
-        return status;
+    while (engine->changelog->ops->ended(engine->changelog, &index)) {
+        status = tide_states_restore_rest(engine->chain.states);
+        if (status == TIDE_OK)
+            status = release(engine, engine->source->partitions[index].number);
+        if (status < 0)
+            return status;
+    }
     if (engine->changelog->ops->busy(engine->changelog))
         log_progress(engine, now_us);
     else

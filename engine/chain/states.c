@@ -252,6 +252,7 @@ void tide_states_free(struct tide_states *states)
         free(states->indexes[i].topic);
     free(states->indexes);
     free(states->order);
+    free(states->records);
     free(states->partitions);
     free(states->limits);
     free(states->chosen);

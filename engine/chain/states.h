@@ -178,11 +178,14 @@ int tide_states_assigned(struct tide_states *states, uint32_t index, const char 
 int tide_states_together(const struct tide_states *states, int32_t number);
 /** The offset of the changelog up to which the store has it; -1 = nothing of it. */
 int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32_t index);
-/** Stores records of changelogs: of each key and value, partition and offset count, and as the origin's partition the index of
- * the source, as its sequence the state. Those of one partition and state are in order. */
+/** Takes records of changelogs, which are copied and stored once there are many: of each key and value, partition and offset
+ * count, and as the origin's partition the index of the source, as its sequence the state. Those of one partition and state
+ * are in order. */
 int tide_states_restore(struct tide_states *states, const struct tide_message *records,
                         size_t count);
-/** All its changelogs are restored. `begin`: the offset of the input from which the partition is read. TIDE_ECONFIG: one of
+/** Stores those that were taken and are not stored yet. */
+int tide_states_restore_rest(struct tide_states *states);
+/** All records of its changelogs are stored. `begin`: the offset of the input from which the partition is read. TIDE_ECONFIG: one of
  * them was kept by another key. */
 int tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin);
 /** What was not stored of the partition is dropped. */

@@ -8,7 +8,8 @@
  *   states_changes.c changes that are not stored yet
  *   states.c         the keys in memory
  *   states_changelog.c   sends what a commit covers to the changelog
- *   states_restore.c     restores partitions from it
+ *   states_restore.c     restores partitions from it ...
+ *   states_records.c     ... the records of which it keeps, until there are many to be stored
  *   states_store.c   opens the store; what a commit can cover, and its transaction in the store
  *   states_timers.c  which timers are due */
 #ifndef TIDE_CHAIN_STATES_INSIDE_H
@@ -109,6 +110,8 @@ struct tide_states {
     uint32_t send_end;
     uint32_t unreported; /* records that were sent */
     struct tide_text record;
+
+    struct tide_state_records *records; /* states_records.c: that are not stored yet; NULL = none */
 };
 
 /* states_values.c */

@@ -9,9 +9,7 @@
 #include "base/grow.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "chain/changelog_record.h"
 #include "chain/states_inside.h"
-#include "shm/message.h"
 
 enum {
     CLEARED = 4000, /* values that are deleted in one transaction */
@@ -121,121 +119,6 @@ int tide_states_together(const struct tide_states *states, int32_t number)
 int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32_t index)
 {
     return states->partitions[states->indexes[index].number].logs[state].restored;
-}
-
-static int is_foreign(const struct tide_states *states, const struct tide_message *record)
-{
-    return tide_fail(TIDE_EDATA,
-                     "topic \"%s\" partition %d offset %lld: no record of a changelog "
-                     "(somebody else has written it?); delete the topic, and the state begins "
-                     "empty",
-                     states->states[record->origin.sequence].topic,
-                     states->indexes[record->origin.partition].number, (long long)record->offset);
-}
-
-/* Expired values are left out. */
-static int restore(struct tide_states *states, const struct tide_message *record,
-                   const struct tide_store_key *key, int64_t now_ms)
-{
-    struct tide_state_index *index = &states->indexes[record->origin.partition];
-    struct tide_store_value value;
-    int64_t offset = -1;
-    if (record->value && !tide_changelog_parse(record->value, record->value_length, &value, &offset,
-                                               &states->record))
-        return is_foreign(states, record);
-    if (states->input_topics == 1 && offset > index->newest) /* else of which topic is unknown */
-        index->newest = offset;
-    if (!record->value || (value.expires_ms > 0 && value.expires_ms <= now_ms))
-        return tide_store_delete(states->store, key);
-    return tide_store_put(states->store, key, &value);
-}
-
-/* Their changes in the order of the store: there are many, so pages of the store are written once for several. */
-static int put_in_order(struct tide_states *states, const struct tide_message *records,
-                        uint32_t count)
-{
-    tide_grow(&states->order, &states->order_room, count, sizeof(*states->order));
-    for (uint32_t i = 0; i < count; i++) {
-        const struct tide_message *record = &records[i];
-        if (!record->key || record->key_length > TIDE_STORE_KEY)
-            return is_foreign(states, record);
-        states->order[i] = (struct tide_store_order){
-            {states->states[record->origin.sequence].number,
-             states->indexes[record->origin.partition].number, record->key, record->key_length},
-            i};
-    }
-    tide_store_sort(states->order, count);
-    return TIDE_OK;
-}
-
-/* The offset up to which a log is restored then is that after its last record here. */
-static int put_offsets(struct tide_states *states, const struct tide_message *records,
-                       uint32_t count)
-{
-    struct tide_store_position position = {.mark = (uint64_t)tide_clock_wall_ms()};
-    int status = TIDE_OK;
-    for (uint32_t i = 0; i < count && status == TIDE_OK; i++) {
-        const struct tide_origin *origin = &records[i].origin, *next = &records[i + 1].origin;
-        if (i + 1 < count && next->partition == origin->partition &&
-            next->sequence == origin->sequence)
-            continue;
-        /* A mistake that the simulation must find: a record that was not read yet is passed over. */
-        position.offset = records[i].offset + (tide_fault("bug.restored_beyond") ? 2 : 1);
-        status = tide_store_put_position(states->store, states->states[origin->sequence].topic,
-                                         states->indexes[origin->partition].number, &position);
-    }
-    return status;
-}
-
-/* One transaction, of the records from place *next on, of a key the last one; the offsets are in the last transaction.
- * TIDE_BUSY: call it again. */
-static int restore_portion(struct tide_states *states, const struct tide_message *records,
-                           uint32_t *next, uint32_t count)
-{
-    const struct tide_store_order *order = states->order;
-    int64_t now_ms = tide_clock_wall_ms();
-    size_t bytes = 0;
-    uint32_t at = *next;
-    int status = tide_store_begin(states->store);
-    for (; at < count && status == TIDE_OK; at++) {
-        const struct tide_message *record = &records[order[at].index];
-        if (tide_states_portion_is_full(at - *next, bytes))
-            break;
-        bytes += record->value_length;
-        if (at + 1 == count || !tide_store_is_same(&order[at], &order[at + 1]))
-            status = restore(states, record, &order[at].key, now_ms);
-    }
-    if (status == TIDE_OK && at == count)
-        status = put_offsets(states, records, count);
-    if (status < 0)
-        tide_store_rollback(states->store);
-    if (status == TIDE_OK)
-        status = tide_store_commit(states->store);
-    if (status != TIDE_OK)
-        return status; /* TIDE_BUSY: the map has grown */
-    *next = at;
-    return at < count ? TIDE_BUSY : TIDE_OK;
-}
-
-int tide_states_restore(struct tide_states *states, const struct tide_message *records,
-                        size_t count)
-{
-    uint32_t next = 0;
-    int status = tide_states_status(states);
-    if (status == TIDE_OK)
-        status = put_in_order(states, records, (uint32_t)count);
-    if (status == TIDE_OK)
-        do
-            status = restore_portion(states, records, &next, (uint32_t)count);
-        while (status == TIDE_BUSY);
-    if (status < 0)
-        return tide_states_failed(states, status);
-    for (size_t i = 0; i < count; i++) {
-        int32_t number = states->indexes[records[i].origin.partition].number;
-        states->partitions[number].logs[records[i].origin.sequence].restored = records[i].offset +
-                                                                               1;
-    }
-    return TIDE_OK;
 }
 
 /* A changelog that was written before there was the entry does not have it. */

@@ -17,7 +17,7 @@
 
 #include "shm/message.h"
 
-enum { TIDE_CHANGELOG_MOST = 65536 /* records that are taken at once */ };
+enum { TIDE_CHANGELOG_MOST = 8192 /* records that are taken at once */ };
 
 struct tide_changelog;
 struct tide_changelog_ops {

@@ -22,7 +22,7 @@ static rd_kafka_t *make_client(const struct tide_kafka_changelog *changelog)
         {"client.id", "tidemill"},
         {"reconnect.backoff.max.ms", "2000"},
         {"queued.min.messages", "1000000"},
-        {"queued.max.messages.kbytes", "16384"},
+        {"queued.max.messages.kbytes", "8192"},
         {"fetch.queue.backoff.ms", "10"},
         {"fetch.wait.max.ms", "10"},
         {"fetch.message.max.bytes", "4194304"},

@@ -40,11 +40,12 @@ struct tide_store {
     MDB_env *env;
     MDB_dbi table;
     size_t map;
-    MDB_txn *reader;  /* owned by store_base.c: NULL before the first read */
-    bool reading;     /* it is not reset */
-    MDB_txn *writer;  /* NULL = no transaction */
-    uint64_t expired; /* values that were deleted for their time */
-    uint32_t *timed;  /* owned by store_timers.c: the states whose keys may have timers */
+    MDB_txn *reader;    /* owned by store_base.c: NULL before the first read */
+    bool reading;       /* it is not reset */
+    MDB_txn *writer;    /* NULL = no transaction */
+    MDB_cursor *cursor; /* of the writer, which ends with it: where the last value was put */
+    uint64_t expired;   /* values that were deleted for their time */
+    uint32_t *timed;    /* owned by store_timers.c: the states whose keys may have timers */
     uint32_t timed_count;
     char swept[TIDE_STORE_KEY + TIDE_STORE_PREFIX]; /* where the last sweep ended */
     size_t swept_length;

@@ -90,6 +90,8 @@ int tide_store_begin(struct tide_store *store)
     store->reading = false;
     tide_fault("store.begin");
     int code = mdb_txn_begin(store->env, NULL, 0, &store->writer);
+    if (!code)
+        code = mdb_cursor_open(store->writer, store->table, &store->cursor);
     return code ? tide_store_failed(store, code, "write") : TIDE_OK;
 }
 
@@ -112,7 +114,7 @@ int tide_store_put(struct tide_store *store, const struct tide_store_key *key,
     int status = tide_store_keep_timer(store, &name, value);
     if (status < 0)
         return status;
-    int code = mdb_put(store->writer, store->table, &name, &data, MDB_RESERVE);
+    int code = mdb_cursor_put(store->cursor, &name, &data, MDB_RESERVE);
     if (code)
         return tide_store_write_failed(store, code, "write");
     memcpy(data.mv_data, &head, sizeof(head));

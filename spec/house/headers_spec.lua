@@ -24,8 +24,8 @@ end
 local READER = [[
 local ffi = require "ffi"
 ffi.cdef "typedef unsigned long pthread_t; typedef struct { long words[5]; } pthread_mutex_t;"
-ffi.cdef "typedef struct MDB_env MDB_env; typedef struct MDB_txn MDB_txn; typedef unsigned MDB_dbi;"
-ffi.cdef "typedef struct MDB_val { size_t mv_size; void *mv_data; } MDB_val;"
+ffi.cdef "typedef struct MDB_env MDB_env; typedef struct MDB_txn MDB_txn; typedef struct MDB_cursor MDB_cursor;"
+ffi.cdef "typedef unsigned MDB_dbi; typedef struct MDB_val { size_t mv_size; void *mv_data; } MDB_val;"
 for _, name in ipairs { "Result", "ConnectionNotificationCode", "RequestTerminationCode" } do
   ffi.cdef("enum MHD_" .. name .. " { MHD_ANY_" .. name .. " };")
 end

@@ -185,7 +185,7 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
       fill(1, 20000)
       for round = 1, 3 do
         feed_until_killed(member(mode(), nil, { TIDE_FAULTS = "changelog.sent=700:kill9" }, folder .. "-" .. round))
-        local hit = ({ "restore.portion=1:kill9", "changelog.portion=1:bug,store.commit=5:kill9",
+        local hit = ({ "restore.full=1:bug,restore.portion=90:kill9", "changelog.portion=1:bug,store.commit=5:kill9",
           "changelog.portion=1:bug,store.commit=90:kill9" })[round]
         feed_until_killed(member(mode(), nil, { TIDE_FAULTS = hit }, folder .. "-again" .. round))
       end
