@@ -26,8 +26,6 @@ static int take_events(struct tide_engine *engine, struct tide_zygote *zygote, i
             if (tide_pool_zygote_event(engine->pools[i], zygote, &event, now_us))
                 break;
         }
-        if (event.kind == TIDE_ZYGOTE_EXITED)
-            tide_engine_tables_worker_ended(engine, event.worker);
     }
     return status;
 }
@@ -50,6 +48,7 @@ static int poll_pools(struct tide_engine *engine, int64_t now_us)
         tide_engine_emit(engine, TIDE_EVENT_WORKER_LOST, 0, (int)(lost - engine->workers_lost),
                          NULL);
     engine->workers_lost = lost;
+    tide_engine_lookups_poll(engine);
     if (status == TIDE_OK)
         tide_engine_reload_poll(engine);
     return status;

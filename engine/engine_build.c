@@ -178,7 +178,7 @@ static int build_pools(struct tide_engine *engine, const struct tide_plan *plan)
     engine->script_metrics = tide_script_metrics_new(workers);
     if (!engine->script_metrics)
         return tide_failure();
-    int status = tide_engine_tables_build(engine, plan, workers);
+    int status = tide_engine_tables_build(engine, plan);
     if (status < 0)
         return status;
     /* A pipeline without transforms has no zygote, so nothing of it is forked; its script metrics exist, with no

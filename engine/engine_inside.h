@@ -276,8 +276,7 @@ void tide_engine_next_event(struct tide_engine *engine, struct tide_event *event
 /* ---- engine_tables.c ---- */
 
 /** Before the fork. */
-int tide_engine_tables_build(struct tide_engine *engine, const struct tide_plan *plan,
-                             uint32_t workers);
+int tide_engine_tables_build(struct tide_engine *engine, const struct tide_plan *plan);
 /** The properties, and whether they go together. */
 void tide_engine_tables_connect(struct tide_engine *engine,
                                 const struct tide_connection *connection);
@@ -287,8 +286,8 @@ int tide_engine_tables_start(struct tide_engine *engine);
 int tide_engine_tables_poll(struct tide_engine *engine, int64_t now_us);
 /** Whether messages may be read: each table is complete, or was waited for long enough. */
 bool tide_engine_tables_ready(const struct tide_engine *engine);
-/** The worker of a slot has ended. */
-void tide_engine_tables_worker_ended(struct tide_engine *engine, uint32_t worker);
+/** Tells the zygotes which versions of lookup tables nobody reads any more. */
+void tide_engine_lookups_poll(struct tide_engine *engine);
 void tide_engine_tables_free(struct tide_engine *engine);
 
 /* ---- engine_signals.c ---- */

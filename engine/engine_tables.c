@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The tables of a pipeline (tide.table): their topics are read here into the shared memory that workers see (table/table.h). The
- * start waits until all are ready, then each turn takes what has come. Start reading at tide_engine_tables_poll. */
+ * start waits until all are ready, then each turn takes what has come, and finds out what was replaced and is read by nobody
+ * any more: of these tables, and of lookup tables, which the zygote has. Start reading at tide_engine_tables_poll. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ enum {
     MOST = 1000,
     SECOND_US = 1000000,
     PROGRESS_US = 10000000,
+    FULL_US = 60000000, /* of rows that jobs may still read, before it is logged */
     SHOWN = 60
 };
 
@@ -34,6 +36,8 @@ struct tide_engine_table {
     uint64_t read;    /* messages */
     uint64_t invalid; /* that make no row, or one that cannot be read */
     int64_t told_us;  /* when an invalid one was logged last */
+    int64_t full_us;  /* since when its memory is full of rows that jobs may read; 0 = it is not */
+    bool full_told;   /* ... and that was logged */
 };
 
 struct tide_engine_tables {
@@ -65,15 +69,14 @@ static int build_table(struct tide_engine *engine, struct tide_engine_table *tab
     return plan->topic && !table->tail ? tide_failure() : TIDE_OK;
 }
 
-int tide_engine_tables_build(struct tide_engine *engine, const struct tide_plan *plan,
-                             uint32_t workers)
+int tide_engine_tables_build(struct tide_engine *engine, const struct tide_plan *plan)
 {
     struct tide_engine_tables *tables;
     int status = TIDE_OK;
     if (plan->table_count == 0)
         return TIDE_OK;
     engine->tables = tables = tide_alloc(sizeof(*tables));
-    tables->memory = tide_tables_new(workers);
+    tables->memory = tide_tables_new();
     if (!tables->memory)
         return tide_failure();
     tables->items = tide_alloc(plan->table_count * sizeof(*tables->items));
@@ -188,6 +191,48 @@ int tide_engine_table_row(struct tide_engine *engine, uint32_t number, const cha
     return status;
 }
 
+/* ---- what is read by nobody ---- */
+
+static int64_t since_us(const struct tide_engine *engine, const struct tide_zygote *of)
+{
+    int64_t least_us = INT64_MAX;
+    for (uint32_t i = 0; i < engine->pool_count; i++) {
+        int64_t pool_us = tide_pool_since_us(engine->pools[i], of);
+        least_us = pool_us < least_us ? pool_us : least_us;
+    }
+    return least_us;
+}
+
+static void collect(struct tide_engine *engine)
+{
+    struct tide_tables *memory = engine->tables->memory;
+    if (tide_tables_keeps(memory))
+        tide_tables_collect(memory, since_us(engine, NULL));
+}
+
+void tide_engine_lookups_poll(struct tide_engine *engine)
+{
+    struct tide_zygote *zygotes[] = {engine->zygote, tide_engine_reload_zygote(engine)};
+    for (size_t i = 0; i < 2; i++) {
+        if (zygotes[i] && tide_zygote_keeps_lookups(zygotes[i]))
+            tide_zygote_unused_lookups(zygotes[i], since_us(engine, zygotes[i]));
+    }
+}
+
+static void tell_full(struct tide_engine_table *table)
+{
+    int64_t now_us = tide_clock_us();
+    if (table->full_us == 0)
+        table->full_us = now_us;
+    if (table->full_told || now_us - table->full_us < FULL_US)
+        return;
+    table->full_told = true;
+    tide_log(TIDE_LOG_WARN,
+             "table \"%s\": its memory is full of rows that a batch may still read which has been "
+             "run for more than %d s; its topic is not read before that has ended",
+             table->name, FULL_US / 1000000);
+}
+
 /* ---- topics ---- */
 
 /* Takes what has come, up to a limit. 1 = there may be more. Where memory is full of rows that workers may still read, the
@@ -202,11 +247,15 @@ static int read_topic(struct tide_engine *engine, uint32_t number, uint32_t most
         status = put(engine, number, &message);
         if (status == TIDE_BUSY) {
             tide_tables_publish(engine->tables->memory);
-            tide_tables_turn(engine->tables->memory);
+            collect(engine);
             status = put(engine, number, &message);
         }
+        if (status == TIDE_BUSY)
+            tell_full(table);
         if (status != TIDE_OK)
             break;
+        table->full_us = 0;
+        table->full_told = false;
         tide_tail_take(table->tail);
         count++;
     }
@@ -286,7 +335,8 @@ int tide_engine_tables_poll(struct tide_engine *engine, int64_t now_us)
     int status = TIDE_OK;
     if (!tables)
         return TIDE_OK;
-    tide_tables_turn(tables->memory);
+    tide_tables_turn(tables->memory, now_us);
+    collect(engine);
     for (uint32_t i = 0; i < tables->count && status == TIDE_OK; i++)
         if (tables->items[i].tail)
             status = read_topic(engine, i, tables->all_ready ? MOST : MOST_AT_START);
@@ -303,12 +353,6 @@ int tide_engine_tables_poll(struct tide_engine *engine, int64_t now_us)
 bool tide_engine_tables_ready(const struct tide_engine *engine)
 {
     return !engine->tables || engine->tables->all_ready;
-}
-
-void tide_engine_tables_worker_ended(struct tide_engine *engine, uint32_t worker)
-{
-    if (engine->tables)
-        tide_tables_worker_ended(engine->tables->memory, worker);
 }
 
 /* ---- what others look at ---- */

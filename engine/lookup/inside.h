@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * engine/lookup/inside.h - what the files of this folder share. Calls go down this list: lookups.c and reload.c (versions,
- * workers, builders), build.c (a file), csv.c, json_lines.c, msgpack.c (its rows), cells.c (what is in a row), table.c (where it goes). */
+ * engine/lookup/inside.h - what the files of this folder share. Calls go down this list: reload.c (builders), lookups.c (versions,
+ * workers), build.c (a file), csv.c, json_lines.c, msgpack.c (its rows), cells.c (what is in a row), table.c (where it goes). */
 #ifndef TIDE_LOOKUP_INSIDE_H
 #define TIDE_LOOKUP_INSIDE_H
 
@@ -121,20 +121,16 @@ struct tide_lookup_entry {
     struct tide_lookup_file read; /* the file of the last reading, whether it succeeded or not */
     struct tide_lookup_file seen; /* at the last look */
     bool gone;                    /* there was no file at the last look; that was reported */
-    uint64_t retired; /* epoch since which the other half is not current; 0 = it is empty */
-    int64_t
-        held_us; /* since when another file waits for a worker to let that half go; 0 = none does ... */
-    bool held; /* ... and that was reported */
+    bool kept;                    /* the version before is there still: workers may read it */
+    int64_t held_us; /* since when another file waits for that to end; 0 = none does ... */
+    bool held;       /* ... and that was reported */
 };
 
 struct tide_lookups {
     int fd;        /* -1 = closed */
     int read_only; /* of the same memory */
-    uint32_t workers;
     uint32_t count;
     struct tide_lookups_control *control; /* NULL while there is no table */
-    char *words;   /* a page for each worker: since which epoch it is in a job */
-    uint64_t *own; /* in a worker: its word */
     struct tide_lookup_entry tables[TIDE_LOOKUP_TABLES];
     struct tide_lookup_report reports[TIDE_LOOKUP_TABLES]; /* that were not fetched yet, by table */
     int32_t builder;                                       /* 0 = none */
@@ -146,10 +142,8 @@ struct tide_lookups {
 struct tide_lookup_table *tide_lookups_other(const struct tide_lookups *lookups, uint32_t table);
 /** Gives back the memory of that half. */
 void tide_lookups_empty_other(struct tide_lookups *lookups, uint32_t table);
-/** What lies there is current from now on. */
-void tide_lookups_swap(struct tide_lookups *lookups, uint32_t table);
-/** The first worker that may read what was current before `epoch`; -1 = none. */
-int32_t tide_lookups_holder(const struct tide_lookups *lookups, uint64_t epoch);
+/** What lies there is current from now on. The number of its version. */
+uint32_t tide_lookups_swap(struct tide_lookups *lookups, uint32_t table);
 /** Adds a table, with its memory. Its number, or TIDE_ECONFIG. */
 int tide_lookups_add(struct tide_lookups *lookups, const struct tide_lookup_source *source);
 

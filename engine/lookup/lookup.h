@@ -9,13 +9,12 @@
  *   the builder has read it                      the next version: a worker takes it between two jobs
  *   it could not                                 the version before stays; a report says file, line and why
  *   the file is gone                             the same, once
- *   no worker is in a job that began before      the memory of the version before is given back; until then there is no
- *                                                third one
- *   one is in it for a minute                    the same, once: a report names the worker
+ *   no worker is in a job that began before      the engine says so (it knows the jobs, proc/pool.h; no worker is asked): the
+ *                                                memory of the version before is given back. Until then there is no third one
+ *   that is waited for, for a minute             a report says so, once
  *
  * Memory: one memfd. Each table has room for two versions of TIDE_LOOKUP_ROOM bytes, which is address space; pages are there
- * when they are touched. The zygote alone keeps descriptors; a worker has tables mapped from one that can only be read,
- * and one page of its own to say since when it is in a job. What it says there can delay the next version, no more.
+ * when they are touched. The zygote alone keeps descriptors; a worker has all of it mapped from one that can only be read.
  *
  * A version: struct tide_lookup_table, the rows, the shapes, an index. Nothing is aligned but the index:
  *
@@ -39,10 +38,9 @@ enum {
     TIDE_LOOKUP_KEYS = 8,       /* members of a key */
     TIDE_LOOKUP_COLUMNS = 2048, /* of CSV; members of another row of which a shape is made */
     TIDE_LOOKUP_SHAPES = 255,
-    TIDE_LOOKUP_NAME = 256,    /* bytes of a name or path that is shown, with the NUL */
-    TIDE_LOOKUP_LOOK_MS = 500, /* between two looks at the files */
-    TIDE_LOOKUP_HELD_MS =
-        60000 /* that a worker may keep the next version waiting before it is reported */
+    TIDE_LOOKUP_NAME = 256,     /* bytes of a name or path that is shown, with the NUL */
+    TIDE_LOOKUP_LOOK_MS = 500,  /* between two looks at the files */
+    TIDE_LOOKUP_HELD_MS = 60000 /* that the next version waits before that is reported */
 };
 #define TIDE_LOOKUP_ROOM (4ULL << 30)
 
@@ -93,8 +91,9 @@ enum tide_lookup_state {
 
 /** What a builder leaves, and what the engine is told. */
 struct tide_lookup_report {
-    uint32_t table; /* its number, from 0 */
-    uint32_t state; /* enum tide_lookup_state: READ or FAILED */
+    uint32_t table;   /* its number, from 0 */
+    uint32_t state;   /* enum tide_lookup_state: READ or FAILED */
+    uint32_t version; /* READ: its number, from 1 */
     uint64_t rows;
     uint64_t bytes;
     int64_t time_us; /* that reading took */
@@ -107,7 +106,7 @@ struct tide_lookups;
 /* ---- in the engine, before the zygote is forked ---- */
 
 /** NULL with tide_error(). */
-struct tide_lookups *tide_lookups_new(uint32_t workers);
+struct tide_lookups *tide_lookups_new(void);
 /** After the fork: the engine keeps no descriptor. NULL is fine. */
 void tide_lookups_free(struct tide_lookups *lookups);
 
@@ -126,21 +125,17 @@ void tide_lookups_turn(struct tide_lookups *lookups, int64_t now_us);
 int tide_lookups_wait_ms(const struct tide_lookups *lookups);
 /** The process that reads now; 0 = none. */
 int32_t tide_lookups_builder(const struct tide_lookups *lookups);
-/** The worker of a slot has ended. */
-void tide_lookups_worker_ended(struct tide_lookups *lookups, uint32_t worker);
-/** The word of a worker: the epoch since which it is in a job; 0 = it is in none. */
-uint64_t *tide_lookups_word(const struct tide_lookups *lookups, uint32_t worker);
+/** No worker reads what was there before this version of a table, which was reported. */
+void tide_lookups_unused(struct tide_lookups *lookups, uint32_t table, uint32_t version);
 /** Bytes that all versions take. */
 uint64_t tide_lookups_memory(const struct tide_lookups *lookups);
 
 /* ---- in a worker ---- */
 
 /** Right after its fork: makes the tables read-only, and keeps no descriptor. */
-int tide_lookups_enter_worker(struct tide_lookups *lookups, uint32_t worker);
-/** A job begins: the versions that are current stay until tide_lookups_end(). Returns a number that rises when one of them
- * is another than before. Without tables 0. */
-double tide_lookups_begin(struct tide_lookups *lookups);
-void tide_lookups_end(struct tide_lookups *lookups);
+int tide_lookups_enter_worker(struct tide_lookups *lookups);
+/** A number that rises when another version of a table is current than before. Without tables 0. */
+double tide_lookups_epoch(const struct tide_lookups *lookups);
 /** The version that is current, also in the zygote. */
 const struct tide_lookup_table *tide_lookups_table(const struct tide_lookups *lookups,
                                                    uint32_t table);

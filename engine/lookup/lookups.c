@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The memory of lookup tables, their versions, and what workers say of what they read. A table has two halves: one is current,
- * into the other one the next version is written.
- *
- * When may a half be emptied? The zygote raises the epoch with each swap. A worker that begins a job writes the epoch that it
- * sees to its word, and looks again: so either the zygote finds the word, or the worker finds the new epoch. A half that was
- * current before epoch E is unused when each word is 0 (in no job) or at least E. Start with tide_lookups_begin(). */
+ * The memory of lookup tables, and their versions. A table has two halves: one is current, into the other one the next version
+ * is written. A worker looks which one is current when a job begins, and stays with it to its end. Start with
+ * tide_lookups_swap(). */
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdio.h>
@@ -18,32 +15,22 @@
 #include "base/status.h"
 #include "lookup/inside.h"
 
-static uint64_t page(void)
-{
-    return (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
+/* Whole pages; the tables come behind. */
 static uint64_t control_size(void)
 {
-    return (sizeof(struct tide_lookups_control) + page() - 1) / page() * page();
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (sizeof(struct tide_lookups_control) + page - 1) / page * page;
 }
 
-/* Behind the control words of the zygote there is a page for each worker, then come the tables. */
-static uint64_t tables_at(const struct tide_lookups *lookups)
+static uint64_t place_of(uint32_t table)
 {
-    return control_size() + lookups->workers * page();
+    return control_size() + (uint64_t)table * 2 * TIDE_LOOKUP_ROOM;
 }
 
-static uint64_t place_of(const struct tide_lookups *lookups, uint32_t table)
-{
-    return tables_at(lookups) + (uint64_t)table * 2 * TIDE_LOOKUP_ROOM;
-}
-
-struct tide_lookups *tide_lookups_new(uint32_t workers)
+struct tide_lookups *tide_lookups_new(void)
 {
     char path[32];
     struct tide_lookups *lookups = tide_alloc(sizeof(*lookups));
-    lookups->workers = workers;
     lookups->read_only = -1;
     lookups->fd = memfd_create("tidemill-lookup", MFD_CLOEXEC);
     snprintf(path, sizeof(path), "/proc/self/fd/%d", lookups->fd);
@@ -79,7 +66,7 @@ void tide_lookups_free(struct tide_lookups *lookups)
         return;
     close_descriptors(lookups);
     if (lookups->control)
-        munmap(lookups->control, tables_at(lookups));
+        munmap(lookups->control, control_size());
     for (uint32_t i = 0; i < lookups->count; i++) {
         munmap(lookups->tables[i].halves, 2 * TIDE_LOOKUP_ROOM);
         free_source(&lookups->tables[i].source);
@@ -108,14 +95,13 @@ static int open_control(struct tide_lookups *lookups)
 {
     if (lookups->control)
         return TIDE_OK;
-    if (ftruncate(lookups->fd, (off_t)tables_at(lookups)) < 0)
+    if (ftruncate(lookups->fd, (off_t)control_size()) < 0)
         return tide_fail_system("shared memory for lookup tables");
-    void *memory = map(tables_at(lookups), 0, lookups->fd, PROT_READ | PROT_WRITE, NULL);
+    void *memory = map(control_size(), 0, lookups->fd, PROT_READ | PROT_WRITE, NULL);
     if (memory == MAP_FAILED)
         return tide_fail_system("shared memory for lookup tables");
     lookups->control = memory;
     lookups->control->epoch = 1;
-    lookups->words = (char *)memory + control_size();
     return TIDE_OK;
 }
 
@@ -134,17 +120,17 @@ int tide_lookups_add(struct tide_lookups *lookups, const struct tide_lookup_sour
     if (number == TIDE_LOOKUP_TABLES)
         return tide_fail(TIDE_ECONFIG, "%s: there are more than %d lookup tables", source->name,
                          TIDE_LOOKUP_TABLES);
-    if (is_size_limited(place_of(lookups, number + 1)))
+    if (is_size_limited(place_of(number + 1)))
         return tide_fail(TIDE_ECONFIG,
                          "%s: the size of files is limited (ulimit -f, LimitFSIZE=), and with it "
                          "that of the memory for lookup tables; it has to be unlimited",
                          source->name);
     if (open_control(lookups) < 0)
         return tide_failure();
-    if (ftruncate(lookups->fd, (off_t)place_of(lookups, number + 1)) < 0)
+    if (ftruncate(lookups->fd, (off_t)place_of(number + 1)) < 0)
         return tide_fail_system("shared memory for lookup tables");
-    entry->halves = map(2 * TIDE_LOOKUP_ROOM, place_of(lookups, number), lookups->fd,
-                        PROT_READ | PROT_WRITE, NULL);
+    entry->halves = map(2 * TIDE_LOOKUP_ROOM, place_of(number), lookups->fd, PROT_READ | PROT_WRITE,
+                        NULL);
     if (entry->halves == MAP_FAILED)
         return tide_fail(TIDE_ECONFIG,
                          "%s: no address space for a lookup table; is it limited (ulimit -v)?",
@@ -184,39 +170,27 @@ void tide_lookups_empty_other(struct tide_lookups *lookups, uint32_t table)
     uint64_t other = (version_of(lookups, table) + 1) & 1;
     /* When it fails, the pages stay and the next version must not find them. */
     if (fallocate(lookups->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                  (off_t)(place_of(lookups, table) + other * TIDE_LOOKUP_ROOM),
-                  (off_t)TIDE_LOOKUP_ROOM) < 0)
+                  (off_t)(place_of(table) + other * TIDE_LOOKUP_ROOM), (off_t)TIDE_LOOKUP_ROOM) < 0)
         memset(tide_lookups_other(lookups, table), 0, sizeof(struct tide_lookup_table));
 }
 
-void tide_lookups_swap(struct tide_lookups *lookups, uint32_t table)
+uint32_t tide_lookups_swap(struct tide_lookups *lookups, uint32_t table)
 {
     struct tide_lookups_control *control = lookups->control;
     uint64_t version = version_of(lookups, table);
     __atomic_store_n(&control->version[table], version + 1, __ATOMIC_SEQ_CST);
-    uint64_t epoch = __atomic_add_fetch(&control->epoch, 1, __ATOMIC_SEQ_CST);
-    lookups->tables[table].retired = version > 0 ? epoch : 0;
+    __atomic_add_fetch(&control->epoch, 1, __ATOMIC_SEQ_CST);
+    lookups->tables[table].kept = version > 0;
+    return (uint32_t)version + 1;
 }
 
-uint64_t *tide_lookups_word(const struct tide_lookups *lookups, uint32_t worker)
+void tide_lookups_unused(struct tide_lookups *lookups, uint32_t table, uint32_t version)
 {
-    return (void *)(lookups->words + worker * page());
-}
-
-int32_t tide_lookups_holder(const struct tide_lookups *lookups, uint64_t epoch)
-{
-    for (uint32_t i = 0; i < lookups->workers; i++) {
-        uint64_t word = __atomic_load_n(tide_lookups_word(lookups, i), __ATOMIC_SEQ_CST);
-        if (word != 0 && word < epoch)
-            return (int32_t)i;
-    }
-    return -1;
-}
-
-void tide_lookups_worker_ended(struct tide_lookups *lookups, uint32_t worker)
-{
-    if (lookups->control)
-        __atomic_store_n(tide_lookups_word(lookups, worker), 0, __ATOMIC_SEQ_CST);
+    if (table >= lookups->count || (uint32_t)version_of(lookups, table) != version ||
+        !lookups->tables[table].kept)
+        return;
+    tide_lookups_empty_other(lookups, table);
+    lookups->tables[table].kept = false;
 }
 
 uint64_t tide_lookups_memory(const struct tide_lookups *lookups)
@@ -227,42 +201,21 @@ uint64_t tide_lookups_memory(const struct tide_lookups *lookups)
 
 /* ---- in a worker ---- */
 
-int tide_lookups_enter_worker(struct tide_lookups *lookups, uint32_t worker)
+int tide_lookups_enter_worker(struct tide_lookups *lookups)
 {
-    bool mapped = true;
-    if (lookups->control) {
-        void *word = tide_lookups_word(lookups, worker);
-        mapped = map(tables_at(lookups), 0, lookups->read_only, PROT_READ, lookups->control) !=
-                     MAP_FAILED &&
-                 map(page(), control_size() + worker * page(), lookups->fd, PROT_READ | PROT_WRITE,
-                     word) != MAP_FAILED;
-        lookups->own = word;
-    }
+    bool mapped = !lookups->control || map(control_size(), 0, lookups->read_only, PROT_READ,
+                                           lookups->control) != MAP_FAILED;
     for (uint32_t i = 0; i < lookups->count && mapped; i++)
-        mapped = map(2 * TIDE_LOOKUP_ROOM, place_of(lookups, i), lookups->read_only, PROT_READ,
+        mapped = map(2 * TIDE_LOOKUP_ROOM, place_of(i), lookups->read_only, PROT_READ,
                      lookups->tables[i].halves) != MAP_FAILED;
     int status = mapped ? TIDE_OK : tide_fail_system("lookup tables of a worker");
     close_descriptors(lookups);
     return status;
 }
 
-double tide_lookups_begin(struct tide_lookups *lookups)
+/* A version is stored before the epoch is raised: who finds the one finds the other. */
+double tide_lookups_epoch(const struct tide_lookups *lookups)
 {
-    if (!lookups->control)
-        return 0;
-    uint64_t epoch = __atomic_load_n(&lookups->control->epoch, __ATOMIC_SEQ_CST), now;
-    while (lookups->own) {
-        __atomic_store_n(lookups->own, epoch, __ATOMIC_SEQ_CST);
-        now = __atomic_load_n(&lookups->control->epoch, __ATOMIC_SEQ_CST);
-        if (now == epoch)
-            break;
-        epoch = now;
-    }
-    return (double)epoch;
-}
-
-void tide_lookups_end(struct tide_lookups *lookups)
-{
-    if (lookups->own)
-        __atomic_store_n(lookups->own, 0, __ATOMIC_SEQ_CST);
+    return lookups->control ? (double)__atomic_load_n(&lookups->control->epoch, __ATOMIC_SEQ_CST)
+                            : 0;
 }

@@ -74,7 +74,7 @@ static void take_result(struct tide_lookups *lookups, uint32_t table)
         control->file = entry->seen;
     }
     if (control->report.state == TIDE_LOOKUP_READ)
-        tide_lookups_swap(lookups, table);
+        control->report.version = tide_lookups_swap(lookups, table);
     else
         tide_lookups_empty_other(lookups, table);
     if (control->report.state == TIDE_LOOKUP_CHANGED)
@@ -126,17 +126,7 @@ static void report_failure(struct tide_lookups *lookups, uint32_t table)
     snprintf(report->problem, sizeof(report->problem), "%s", tide_error());
 }
 
-static void give_back(struct tide_lookups *lookups, uint32_t table)
-{
-    struct tide_lookup_entry *entry = &lookups->tables[table];
-    if (entry->retired == 0 || tide_lookups_holder(lookups, entry->retired) >= 0)
-        return;
-    tide_lookups_empty_other(lookups, table);
-    entry->retired = 0;
-}
-
-/* A file is to be read, and there is no room for its version: one that says it has been in a job for so long may be broken, and
- * keeps the next version from all others. */
+/* A file is to be read, and there is no room for its version: a worker has been in one job for so long. */
 static void wait_for_room(struct tide_lookups *lookups, uint32_t table, int64_t now_us)
 {
     struct tide_lookup_entry *entry = &lookups->tables[table];
@@ -146,10 +136,9 @@ static void wait_for_room(struct tide_lookups *lookups, uint32_t table, int64_t 
         return;
     entry->held = true;
     tide_fail(TIDE_ETEMPORARY,
-              "%s: has changed, and is not read before worker %d has ended the job in which it "
-              "has been for more than %d s",
-              entry->source.name, tide_lookups_holder(lookups, entry->retired),
-              TIDE_LOOKUP_HELD_MS / 1000);
+              "%s: has changed again, and is not read before a batch has ended that has been run "
+              "for more than %d s, with rows from before the last change",
+              entry->source.name, TIDE_LOOKUP_HELD_MS / 1000);
     report_failure(lookups, table);
 }
 
@@ -185,11 +174,10 @@ void tide_lookups_turn(struct tide_lookups *lookups, int64_t now_us)
         return;
     lookups->next_look_us = now_us + TIDE_LOOKUP_LOOK_MS * 1000LL;
     for (uint32_t i = 0; i < lookups->count; i++) {
-        give_back(lookups, i);
         bool wanted = look(lookups, i);
-        if (wanted && lookups->tables[i].retired != 0)
+        if (wanted && lookups->tables[i].kept)
             wait_for_room(lookups, i, now_us);
-        if (!wanted || lookups->builder != 0 || lookups->tables[i].retired != 0)
+        if (!wanted || lookups->builder != 0 || lookups->tables[i].kept)
             continue;
         lookups->tables[i].held_us = 0;
         lookups->tables[i].held = false;

@@ -49,6 +49,11 @@ struct tide_zygote {
     /* in the engine: owned by zygote_lookups.c */
     struct tide_lookup_view views[TIDE_LOOKUP_TABLES];
     struct tide_lookup_totals lookup_totals;
+    struct {
+        int64_t since_us; /* when the engine heard of it; 0 = none. Cleared by zygote.c */
+        uint32_t version;
+    } replaced
+        [TIDE_LOOKUP_TABLES]; /* versions that have taken another's place, which workers may read still */
     int64_t forked_us;
 
     /* in the engine: owned by zygote_next.c */

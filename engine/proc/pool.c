@@ -202,6 +202,7 @@ static void do_without(struct tide_pool *pool, struct tide_worker_slot *slot)
 int tide_pool_poll(struct tide_pool *pool, int64_t now_us)
 {
     charge_time(pool, now_us);
+    pool->turn_us = now_us;
     for (uint32_t i = 0; i < pool->slot_count; i++) {
         struct tide_worker_slot *slot = &pool->slots[i];
         uint32_t given = slot->given_count;

@@ -167,6 +167,10 @@ enum tide_profile_state tide_pool_profile(const struct tide_pool *pool, uint32_t
                                           const char **bytes, size_t *size);
 /** Nobody wants the profile of worker `index` any more. */
 void tide_pool_profile_forget(struct tide_pool *pool, uint32_t index);
+/** The turn (`now_us` of tide_pool_poll) in which the oldest job began that a worker is in now, or a later one than that is
+ * not known to be: what was replaced in an earlier turn is read by no worker. `close` hooks count as jobs; with `of`, which
+ * looks at the workers of this zygote alone, `start` hooks do too. INT64_MAX = no worker is in one. */
+int64_t tide_pool_since_us(const struct tide_pool *pool, const struct tide_zygote *of);
 /** When tide_pool_poll has to be called at the latest, although nothing else happens, so that slow messages are measured;
  * INT64_MAX = no worker runs anything. */
 int64_t tide_pool_deadline_us(const struct tide_pool *pool, int64_t now_us);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * The last words of workers, on the engine's side. They are written by a process that has just crashed, or by one that lies:
  * what is taken is text, of a size that fits a dead letter. Start with tide_pool_crash(). */
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/status.h"
@@ -10,6 +13,8 @@
 #include "proc/inside.h"
 #include "proc/pool_inside.h"
 #include "proc/zygote.h"
+#include "shm/layout.h"
+#include "shm/outputs.h"
 
 static const int64_t WORDS_US = 200000; /* how long they are awaited */
 
@@ -60,4 +65,24 @@ bool tide_pool_awaits_words(struct tide_worker_slot *slot)
 const char *tide_pool_last_words(const struct tide_worker_slot *slot)
 {
     return slot->crash && slot->crash_generation == slot->generation ? slot->crash : NULL;
+}
+
+void tide_pool_attribute_death(const struct tide_worker_slot *slot, struct tide_work *work,
+                               const struct tide_zygote_event *event)
+{
+    uint32_t running = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
+    bool killed = slot->stall.stalled && WIFSIGNALED(event->status) &&
+                  WTERMSIG(event->status) == SIGKILL;
+    work->several = running == TIDE_RUNNING_SEVERAL;
+    work->timed_out = killed && tide_stall_killed(&slot->stall, work);
+    work->over_cpu = work->timed_out && slot->stall.over_cpu;
+    /* A worker that went on before our signal reached it was killed at a record that did nothing. */
+    work->attributed = running != TIDE_RUNNING_NOT && (!killed || work->timed_out);
+    work->out_of_memory = WIFEXITED(event->status) &&
+                          WEXITSTATUS(event->status) == TIDE_EXIT_MEMORY;
+    work->death = event->status;
+    const char *words = tide_pool_last_words(slot);
+    snprintf(work->crash, sizeof(work->crash), "%s", words ? words : "");
+    work->state = TIDE_WORK_WORKER_LOST;
+    tide_outputs_filled(work->outputs, work->output, work->job.output_max);
 }

@@ -2,7 +2,7 @@
  * engine/proc/pool_inside.h - what the files of the pool share. pool.c calls pool_work.c (which work runs where),
  * worker_watch.c (where a worker is in its block) and pool_limits.c (what workers use up), and the engine calls pool_takeover.c (the next revision) as well; all of them call worker_slot.c (the
  * life of a worker). pool_work.c calls pool_profile.c (profiles of the workers) too, and with worker_slot.c calls pool_crash.c
- * (what workers say when they crash). */
+ * (what workers say when they crash), and both call pool_since.c (since when workers are in what they run). */
 #ifndef TIDE_PROC_POOL_INSIDE_H
 #define TIDE_PROC_POOL_INSIDE_H
 
@@ -32,6 +32,7 @@ struct tide_pool {
     uint32_t active;        /* owned by pool.c: so many slots are in use */
     uint32_t active_first;  /* owned by pool.c: so many were in use at the start */
     int64_t charged_us;     /* owned by pool.c: when the time of its workers was charged last */
+    int64_t turn_us;        /* owned by pool.c: of the last tide_pool_poll */
     int64_t limit_us;       /* for one record */
     int64_t start_limit_us; /* for one `start` hook */
     struct tide_worker_limits limits; /* of each worker */
@@ -88,8 +89,17 @@ bool tide_pool_crash(struct tide_worker_slot *slot, const struct tide_crash_repo
 /** Asks a worker that is to be killed at a limit of time where it is (proc/crash.h). True as long as it may still say so: it
  * is killed later then. */
 bool tide_pool_awaits_words(struct tide_worker_slot *slot);
+/** Its death is attributed to the record in progress of `work`, which it ran, or to none: the work is WORKER_LOST. */
+void tide_pool_attribute_death(const struct tide_worker_slot *slot, struct tide_work *work,
+                               const struct tide_zygote_event *event);
 /** The last words of the present worker; NULL when there are none. */
 const char *tide_pool_last_words(const struct tide_worker_slot *slot);
+/** The worker is given a job, or what has hooks: it begins with it now, unless it has another job before it (pool_since.c). */
+void tide_pool_begins(const struct tide_pool *pool, struct tide_worker_slot *slot);
+/** Its socket has nothing in it: no report that it was not asked for yet. */
+void tide_pool_found_empty(const struct tide_pool *pool, struct tide_worker_slot *slot);
+/** It has reported, and goes on with the next job: which may have begun since its socket was found empty. */
+void tide_pool_goes_on(struct tide_worker_slot *slot);
 /** Gives waiting work to workers. */
 void tide_pool_give(struct tide_pool *pool);
 /** Reads what a worker has sent: hello messages and reports. */

@@ -169,6 +169,7 @@ static bool give_to(struct tide_worker_slot *slot, struct tide_pool *pool, struc
         tide_pool_results_taken(work);
         return false;
     }
+    tide_pool_begins(pool, slot);
     TAILQ_REMOVE(&pool->work.waiting, work, next);
     TAILQ_INSERT_TAIL(&slot->given, work, next);
     work->state = TIDE_WORK_GIVEN;
@@ -268,6 +269,7 @@ static bool take_report(struct tide_pool *pool, struct tide_worker_slot *slot,
     if (!work || slot->state != TIDE_WORKER_READY || report->number != work->job.number)
         return false;
     take_first(slot);
+    tide_pool_goes_on(slot);
     work->status = report->status;
     take_times(work, report);
     work->whole_batch = report->whole_batch;
@@ -313,8 +315,10 @@ static void read_messages(struct tide_pool *pool, struct tide_worker_slot *slot,
     for (uint32_t i = 0; i < most; i++) {
         /* MSG_TRUNC gives the size that was sent, so that a longer message is not taken for a shorter one. */
         ssize_t size = recv(slot->socket, &message, sizeof(message), MSG_DONTWAIT | MSG_TRUNC);
-        if (size < 0)
+        if (size < 0) {
+            tide_pool_found_empty(pool, slot);
             return;
+        }
         if (!take_message(pool, slot, &message, (size_t)size)) {
             tide_pool_violation(pool, slot, TIDE_M_WORKER_VIOLATION_MESSAGE,
                                 "sent what is no message of the protocol, or comes out of turn");
@@ -330,27 +334,6 @@ void tide_pool_read(struct tide_pool *pool, struct tide_worker_slot *slot)
 }
 
 /* ---- work whose worker is gone ---- */
-
-/* Attributes the death to the record in progress, or to none. */
-static void attribute_death(const struct tide_worker_slot *slot, struct tide_work *work,
-                            const struct tide_zygote_event *event)
-{
-    uint32_t running = __atomic_load_n(&work->job.output->running, __ATOMIC_ACQUIRE);
-    bool killed = slot->stall.stalled && WIFSIGNALED(event->status) &&
-                  WTERMSIG(event->status) == SIGKILL;
-    work->several = running == TIDE_RUNNING_SEVERAL;
-    work->timed_out = killed && tide_stall_killed(&slot->stall, work);
-    work->over_cpu = work->timed_out && slot->stall.over_cpu;
-    /* A worker that went on before our signal reached it was killed at a record that did nothing. */
-    work->attributed = running != TIDE_RUNNING_NOT && (!killed || work->timed_out);
-    work->out_of_memory = WIFEXITED(event->status) &&
-                          WEXITSTATUS(event->status) == TIDE_EXIT_MEMORY;
-    work->death = event->status;
-    const char *words = tide_pool_last_words(slot);
-    snprintf(work->crash, sizeof(work->crash), "%s", words ? words : "");
-    work->state = TIDE_WORK_WORKER_LOST;
-    tide_outputs_filled(work->outputs, work->output, work->job.output_max);
-}
 
 /* The next worker of the slot drops jobs that were sent to this one, so nothing runs twice. */
 static void give_back(struct tide_pool *pool, struct tide_worker_slot *slot)
@@ -374,7 +357,7 @@ void tide_pool_take_off(struct tide_pool *pool, struct tide_worker_slot *slot,
     if (slot->state == TIDE_WORKER_STARTING || slot->state == TIDE_WORKER_READY)
         read_messages(pool, slot, MOST_UNREAD);
     if (slot->state == TIDE_WORKER_READY && !TAILQ_EMPTY(&slot->given))
-        attribute_death(slot, take_first(slot), event);
+        tide_pool_attribute_death(slot, take_first(slot), event);
     tide_fault("pool.lost");
     give_back(pool, slot);
     slot->used = false;

@@ -9,6 +9,7 @@
  *   zygote   engine   event LOADING           before each file and each `init` hook: which one
  *   zygote   engine   event LOADED/REJECTED   once, after the user's code was loaded
  *   zygote   engine   event LOOKUP            after a file of a lookup table was read, or could not be
+ *   engine   zygote   command UNUSED          once each job that workers are in began after that event
  *   zygote   engine   event CRASHED           before it dies of a crash in the user's code: where (proc/crash.h)
  *   zygote   engine   event EXITED            the engine takes the worker's last reports from its socket first, then
  *                                             commands SPAWN with the next generation
@@ -109,11 +110,11 @@ struct tide_crash_report {
     char text[1532];
 };
 
-enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN };
+enum tide_zygote_command_kind { TIDE_COMMAND_SPAWN, TIDE_COMMAND_UNUSED };
 struct tide_zygote_command {
     uint32_t kind;
-    uint32_t worker;
-    uint32_t generation;
+    uint32_t worker;     /* UNUSED: the number of the lookup table */
+    uint32_t generation; /* UNUSED: the version that it has; what was there before nobody reads */
 };
 
 enum tide_zygote_event_kind {

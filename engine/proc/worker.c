@@ -134,7 +134,7 @@ static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t 
             close(zygote->logs[i].worker_end);
     }
     tide_worker_unmap_others(zygote, worker);
-    int mapped = tide_lookups_enter_worker(zygote->lookups, worker);
+    int mapped = tide_lookups_enter_worker(zygote->lookups);
     tide_fault("w.fork");
     zygote->own = zygote->worker_ends[worker];
     zygote->generation = generation;
@@ -188,7 +188,6 @@ static void reap_children(struct tide_zygote *zygote)
     while (tide_family_reap(zygote, &event)) {
         if (event.pid > 0) {
             tide_fault("z.reap");
-            tide_lookups_worker_ended(zygote->lookups, event.worker);
             send_event(zygote, &event);
         }
     }
@@ -216,9 +215,12 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
             continue;
         /* A size of 0 is the end of file. Anything else that is no command is treated alike, as only an engine that is
          * out of its mind sends it. */
-        if (size != (ssize_t)sizeof(command) || command.worker >= zygote->workers)
+        if (size != (ssize_t)sizeof(command) ||
+            (command.kind == TIDE_COMMAND_SPAWN && command.worker >= zygote->workers))
             tide_family_leave(zygote, patience_us);
-        if (command.kind == TIDE_COMMAND_SPAWN && spawn_worker(zygote, &command))
+        if (command.kind == TIDE_COMMAND_UNUSED)
+            tide_lookups_unused(zygote->lookups, command.worker, command.generation);
+        else if (spawn_worker(zygote, &command))
             return (int)command.worker;
     }
 }

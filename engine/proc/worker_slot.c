@@ -50,6 +50,7 @@ static void observe_in_all_rows(struct tide_pool *pool, enum tide_metric metric,
 int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot)
 {
     slot->zygote = slot->coming ? pool->next.zygote : pool->zygote;
+    tide_pool_begins(pool, slot);
     int status = tide_zygote_send(slot->zygote, TIDE_COMMAND_SPAWN, slot->number,
                                   slot->generation + 1);
     if (status == TIDE_OK) {
@@ -242,11 +243,12 @@ static bool is_wanted(const struct tide_pool *pool, const struct tide_worker_slo
 
 /* A slot that is not in use has its worker leave once it has nothing to do: a job with number 0 tells it to, so that it
  * runs its `close` hooks. When the socket is full, it is told with a later turn. */
-static void let_leave(struct tide_worker_slot *slot, int64_t now_us)
+static void let_leave(const struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {
     struct tide_job leave = {.worker = slot->number, .generation = slot->generation};
     if (slot->state == TIDE_WORKER_READY && slot->given_count == 0 &&
         send(slot->socket, &leave, sizeof(leave), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        tide_pool_begins(pool, slot);
         slot->state = TIDE_WORKER_RETIRED;
         slot->leave_us = now_us + LEAVE_US;
     }
@@ -352,7 +354,7 @@ int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot,
     if (status == TIDE_OK && pool->start_limit_us > 0)
         status = look_at_hook(pool, slot, now_us);
     if (status == TIDE_OK && !is_wanted(pool, slot))
-        let_leave(slot, now_us);
+        let_leave(pool, slot, now_us);
     if (status == TIDE_OK)
         end_leaving(slot, now_us);
     if (status == TIDE_OK && slot->kill_due)

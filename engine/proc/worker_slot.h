@@ -100,6 +100,11 @@ struct tide_worker_slot {
         int64_t looked_us; /* at its memory; 0 = not yet */
     } used_up;
 
+    struct {              /* owned by pool_since.c: turns (tide_pool_poll) */
+        int64_t began_us; /* what it runs has begun in this one or later */
+        int64_t empty_us; /* in which its socket was found empty last */
+    } since;
+
     char *crash; /* owned by pool_crash.c: the last words of the worker of this generation */
     uint32_t crash_generation;
 

@@ -96,7 +96,7 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     int status = prepare(zygote);
     if (status < 0)
         return status;
-    zygote->lookups = tide_lookups_new(zygote->workers);
+    zygote->lookups = tide_lookups_new();
     if (!zygote->lookups)
         return tide_failure();
     int32_t parent = getpid();
@@ -143,6 +143,18 @@ int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind k
     if (sent < 0)
         return tide_fail(TIDE_ETEMPORARY, "the zygote does not take commands: %s", strerror(errno));
     return TIDE_OK;
+}
+
+/* When its queue is full, it is told with a later turn. One that is lost is found out by tide_zygote_receive(). */
+void tide_zygote_unused_lookups(struct tide_zygote *zygote, int64_t since_us)
+{
+    for (uint32_t i = 0; i < TIDE_LOOKUP_TABLES; i++) {
+        int64_t replaced_us = zygote->replaced[i].since_us;
+        uint32_t version = zygote->replaced[i].version;
+        if (replaced_us > 0 && replaced_us < since_us &&
+            tide_zygote_send(zygote, TIDE_COMMAND_UNUSED, i, version) == TIDE_OK)
+            zygote->replaced[i].since_us = 0;
+    }
 }
 
 /* The first one is logged: what the zygote says may not be true from then on. */

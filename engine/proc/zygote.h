@@ -107,6 +107,10 @@ bool tide_zygote_lookup(const struct tide_zygote *zygote, uint32_t index,
                         struct tide_lookup_view *view);
 /** The sums of all lookup tables. */
 void tide_zygote_lookup_totals(const struct tide_zygote *zygote, struct tide_lookup_totals *totals);
+/** Whether a version of a lookup table is there that was replaced. */
+bool tide_zygote_keeps_lookups(const struct tide_zygote *zygote);
+/** Tells it which of these nobody reads: each job that its workers are in began at `since_us` or later. */
+void tide_zygote_unused_lookups(struct tide_zygote *zygote, int64_t since_us);
 /** Ends the zygote and with it the workers, and waits for it. One whose slots are another's has no workers, and is ended at
  * once. NULL is fine. */
 void tide_zygote_free(struct tide_zygote *zygote);

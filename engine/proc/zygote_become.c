@@ -79,7 +79,7 @@ void tide_zygote_confine(struct tide_zygote *zygote, const struct tide_plan_sand
     if (sandbox)
         tide_zygote_sandbox(zygote, sandbox);
     if (!zygote->lookups)
-        zygote->lookups = tide_lookups_new(zygote->workers);
+        zygote->lookups = tide_lookups_new();
     if (!zygote->lookups || enter_sandbox(zygote) < 0)
         tide_zygote_loaded(zygote, tide_error(), false);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * What the zygote tells the engine of lookup tables: it is logged, counted, and kept to be shown. It is the word of a process
- * that has run user code, so nothing is decided by it, and what comes too often is refused. */
+ * that has run user code, so nothing is decided by it but what that process hears itself (which memory of its own nobody
+ * reads), and what comes too often is refused. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -73,10 +74,23 @@ bool tide_zygote_take_lookup(struct tide_zygote *zygote, const struct tide_zygot
         return true;
     }
     count(zygote, view, &report);
+    if (report.version > 1) {
+        zygote->replaced[report.table].since_us = tide_clock_us();
+        zygote->replaced[report.table].version = report.version;
+    }
     tide_log(TIDE_LOG_INFO, "lookup table: %s: %llu rows, %.1f MiB, read in %.2f s", view->name,
              (unsigned long long)view->rows, (double)view->bytes / 1048576,
              (double)view->time_us / 1e6);
     return true;
+}
+
+bool tide_zygote_keeps_lookups(const struct tide_zygote *zygote)
+{
+    for (uint32_t i = 0; i < TIDE_LOOKUP_TABLES; i++) {
+        if (zygote->replaced[i].since_us > 0)
+            return true;
+    }
+    return false;
 }
 
 bool tide_zygote_lookup(const struct tide_zygote *zygote, uint32_t index,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * engine/table/inside.h - what the files of this folder share. Calls go down this list: tables.c (the tables, workers),
+ * engine/table/inside.h - what the files of this folder share. Calls go down this list: tables.c (the tables, and what a message sees of them),
  * put.c (changes), replaced.c (what was replaced, until it is free), find.c (reading, also for the writer), heap.c (memory).
  *
  * A place is the number of bytes from the beginning of a table's block, and a multiple of 8. */
@@ -56,6 +56,7 @@ struct tide_table {
 enum tide_table_replaced_kind { TIDE_TABLE_ROW, TIDE_TABLE_ROW_DELETED, TIDE_TABLE_SLOTS };
 struct tide_table_replaced {
     uint64_t sequence; /* under which it was replaced */
+    int64_t turn_us;   /* ... in this turn */
     uint64_t place;
     uint64_t size; /* SLOTS: their bytes */
     uint32_t table;
@@ -65,15 +66,13 @@ struct tide_table_replaced {
 struct tide_tables {
     struct tide_block *control_block;
     struct tide_tables_control *control;
-    struct tide_block **words; /* of each worker slot */
-    uint32_t workers;
     uint32_t count;
     struct tide_table tables[TIDE_TABLES];
     struct tide_table_replaced *replaced; /* a ring, by sequence */
     uint32_t replaced_room, replaced_first, replaced_count;
-    bool changed;   /* since the last publish */
-    uint64_t *own;  /* in a worker: its word */
-    uint64_t reads; /* in a worker: the sequence that it reads by; 0 = the current one */
+    int64_t turn_us; /* that it is */
+    bool changed;    /* since the last publish */
+    uint64_t reads;  /* in a worker: the sequence that it reads by; 0 = the current one */
 };
 
 static inline struct tide_table_head *tide_table_head(const struct tide_table *table)
@@ -120,7 +119,5 @@ uint64_t *tide_table_slots(const struct tide_table *table, uint32_t segment, uin
 /** Something of a table was replaced under the sequence that is to come. */
 void tide_tables_replace(struct tide_tables *tables, uint32_t table,
                          enum tide_table_replaced_kind kind, uint64_t place, uint64_t size);
-/** Frees what no worker can read any more, up to a limit. */
-void tide_tables_collect(struct tide_tables *tables);
 
 #endif

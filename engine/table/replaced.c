@@ -30,21 +30,8 @@ void tide_tables_replace(struct tide_tables *tables, uint32_t table,
     if (tables->replaced_count == tables->replaced_room)
         double_room(tables);
     *item(tables, tables->replaced_count++) = (struct tide_table_replaced){
-        tables->control->sequence + 1, place, size, table, (uint32_t)kind};
+        tables->control->sequence + 1, tables->turn_us, place, size, table, (uint32_t)kind};
     tables->changed = true;
-}
-
-/* The sequence that no worker is behind of. */
-static uint64_t oldest(const struct tide_tables *tables)
-{
-    uint64_t least = tables->control->sequence;
-    for (uint32_t i = 0; i < tables->workers; i++) {
-        const uint64_t *word = (const void *)tables->words[i]->data;
-        uint64_t since = __atomic_load_n(word, __ATOMIC_SEQ_CST);
-        if (since != 0 && since < least)
-            least = since;
-    }
-    return least;
 }
 
 /* Everybody sees that the key has no row, so its slot is given up. Somebody may just have read the slot, so the row itself
@@ -63,15 +50,25 @@ static void give_up_slot(struct tide_tables *tables, const struct tide_table_rep
     tide_tables_replace(tables, replaced->table, TIDE_TABLE_ROW, replaced->place, 0);
 }
 
-void tide_tables_collect(struct tide_tables *tables)
+bool tide_tables_keeps(const struct tide_tables *tables)
 {
-    if (tables->replaced_count == 0)
-        return;
-    uint64_t least = oldest(tables);
+    return tables->replaced_count > 0;
+}
+
+/* It was published by the end of its turn, so a job of a later turn began with it. */
+static bool may_be_read(const struct tide_tables *tables,
+                        const struct tide_table_replaced *replaced, int64_t since_us)
+{
+    return replaced->sequence > tables->control->sequence || replaced->turn_us >= since_us;
+}
+
+/* Up to a limit, for the sake of the turn. */
+void tide_tables_collect(struct tide_tables *tables, int64_t since_us)
+{
     for (int i = 0; i < MOST_AT_ONCE && tables->replaced_count > 0; i++) {
         struct tide_table_replaced replaced = *item(tables, 0);
         struct tide_table *table = &tables->tables[replaced.table];
-        if (replaced.sequence > least)
+        if (may_be_read(tables, &replaced, since_us))
             return;
         tables->replaced_first = (tables->replaced_first + 1) & (tables->replaced_room - 1);
         tables->replaced_count--;

@@ -3,16 +3,18 @@
  * and all workers read while it does. Nothing is copied for a worker and nobody waits.
  *
  * One number, the sequence, says how far the tables are. The engine changes rows under the sequence that is to come; workers
- * see none of it until that is published. A worker has a word of its own, in which it says since which sequence it is in a job.
+ * see none of it until that is published.
  *
  *   engine                                                    worker
- *   puts a row: the new one lies in memory that nobody        begins a job: writes the sequence to its word, and looks
- *   reads, it names the one before, then the slot of the      again until it is the same
- *   index names it (release)                                  goes on to a message: takes the sequence that it reads by;
- *   publishes: sequence + 1 (release)                         its word stays
- *   keeps what was replaced under sequence S until each       finds a key: the slot's row (acquire), and of that the first
- *   word is 0 or at least S, and S is published               one before that is no newer than its sequence
- *                                                             ends the job: 0
+ *   puts a row: the new one lies in memory that nobody        begins a job, goes on to a message: takes the sequence that
+ *   reads, it names the one before, then the slot of the      it reads by
+ *   index names it (release)                                  finds a key: the slot's row (acquire), and of that the first
+ *   publishes: sequence + 1 (release)                         one before that is no newer than its sequence
+ *   keeps what it has replaced until that is published, and   ends the job
+ *   each job that a worker is in began in a later turn
+ *
+ * The engine knows which jobs there are (proc/pool.h, tide_pool_since_us) and asks no worker: so one that is broken or hostile
+ * keeps memory from being free no longer than its job lasts, and message_timeout ends that.
  *
  *   a row is     moved on by                                  to
  *   pending      publish                                      current
@@ -21,8 +23,8 @@
  *   replaced     no worker can read it any more               free
  *   deleted      (a row without value) the same               its slot is given up; free once more no worker can read it
  *
- * So a message sees one state of all tables from its beginning to its end, and the next message that of now. What a worker
- * says in its word can keep memory from being free (then no more is read from the topics, up to message_timeout), no more.
+ * So a message sees one state of all tables from its beginning to its end, and the next message that of now. While the memory
+ * of a table is full of rows that a job may still read, no more is read from its topic.
  *
  * Memory: a block of max_bytes for each table (address space; pages are there when they are touched), which only the engine
  * can write. The index is SEGMENTS small hash tables, each of which grows by itself, so that no turn has to move them all.
@@ -57,8 +59,8 @@ struct tide_table_view {
 
 /* ---- in the engine ---- */
 
-/** For workers of `workers` slots. NULL with tide_error(). Before the fork. */
-struct tide_tables *tide_tables_new(uint32_t workers);
+/** NULL with tide_error(). Before the fork. */
+struct tide_tables *tide_tables_new(void);
 /** Adds a table. Its number, from 0, or TIDE_ECONFIG. Before the fork; the name is copied. */
 int tide_tables_add(struct tide_tables *tables, const char *name, uint64_t max_bytes);
 /** The blocks that workers map, from 0; NULL past the last one. */
@@ -69,20 +71,19 @@ int tide_table_put(struct tide_tables *tables, uint32_t number, const char *key,
                    const char *value, uint64_t size);
 /** What was put is to be seen from now on. */
 void tide_tables_publish(struct tide_tables *tables);
-/** Makes memory free that no worker can read. To be called in each turn. */
-void tide_tables_turn(struct tide_tables *tables);
-/** The worker of a slot has ended. */
-void tide_tables_worker_ended(struct tide_tables *tables, uint32_t worker);
+/** A turn begins, at `now_us`: what is replaced from now on belongs to it. All that was put before is published. */
+void tide_tables_turn(struct tide_tables *tables, int64_t now_us);
+/** Makes memory free that no worker can read: each job that one is in began in a turn of `since_us` or later. */
+void tide_tables_collect(struct tide_tables *tables, int64_t since_us);
+/** Whether there is something that it could make free. */
+bool tide_tables_keeps(const struct tide_tables *tables);
 void tide_table_view(const struct tide_tables *tables, uint32_t number,
                      struct tide_table_view *view);
 void tide_tables_free(struct tide_tables *tables); /* NULL is fine */
 
 /* ---- in a worker; NULL in place of tables is fine, and finds nothing ---- */
 
-/** Right after its fork. Until then, and in the zygote, what is current is read. */
-void tide_tables_enter(struct tide_tables *tables, uint32_t worker);
-void tide_tables_begin(struct tide_tables *tables);
-/** The next message begins, within a job: its rows are those of now. */
+/** A job begins, or the next message of it: its rows are those of now. Outside of a job what is current is read. */
 void tide_tables_refresh(struct tide_tables *tables);
 void tide_tables_end(struct tide_tables *tables);
 /** The number of a table; -1 = there is none of this name. */

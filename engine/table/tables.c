@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * The tables of an engine, and what workers say of them (table.h has the protocol). A worker begins a job by two writes and
- * two reads that no processor changes the order of: so either the engine finds the word, or the worker finds the newer
- * sequence. Start with tide_tables_begin() and tide_tables_publish(). */
+ * The tables of an engine, and what a message sees of them (table.h has the protocol). A job and a report are system calls, so
+ * what was published before a job was given is there when it begins. Start with tide_tables_publish() and
+ * tide_tables_refresh(). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,19 +9,11 @@
 #include "base/status.h"
 #include "table/inside.h"
 
-struct tide_tables *tide_tables_new(uint32_t workers)
+struct tide_tables *tide_tables_new(void)
 {
     struct tide_tables *tables = tide_alloc(sizeof(*tables));
-    tables->words = tide_alloc((workers + 1) * sizeof(*tables->words));
     tables->control_block = tide_block_new(sizeof(*tables->control));
-    for (; tables->control_block && tables->workers < workers; tables->workers++) {
-        struct tide_block *word = tide_block_new(sizeof(uint64_t));
-        if (!word)
-            break;
-        word->worker = (int32_t)tables->workers;
-        tables->words[tables->workers] = word;
-    }
-    if (!tables->control_block || tables->workers < workers) {
+    if (!tables->control_block) {
         tide_tables_free(tables);
         return NULL;
     }
@@ -64,10 +56,7 @@ struct tide_block *tide_tables_block(const struct tide_tables *tables, uint32_t 
 {
     if (index == 0)
         return tables->control_block;
-    if (index <= tables->workers)
-        return tables->words[index - 1];
-    index -= 1 + tables->workers;
-    return index < tables->count ? tables->tables[index].block : NULL;
+    return index <= tables->count ? tables->tables[index - 1].block : NULL;
 }
 
 void tide_tables_publish(struct tide_tables *tables)
@@ -80,15 +69,10 @@ void tide_tables_publish(struct tide_tables *tables)
     tables->changed = false;
 }
 
-void tide_tables_turn(struct tide_tables *tables)
+void tide_tables_turn(struct tide_tables *tables, int64_t now_us)
 {
-    tide_tables_collect(tables);
-}
-
-void tide_tables_worker_ended(struct tide_tables *tables, uint32_t worker)
-{
-    if (worker < tables->workers)
-        __atomic_store_n((uint64_t *)(void *)tables->words[worker]->data, 0, __ATOMIC_SEQ_CST);
+    tide_require(!tables->changed);
+    tables->turn_us = now_us;
 }
 
 void tide_table_view(const struct tide_tables *tables, uint32_t number,
@@ -108,36 +92,12 @@ void tide_tables_free(struct tide_tables *tables)
         tide_block_free(tables->tables[i].block);
         free(tables->tables[i].name);
     }
-    for (uint32_t i = 0; i < tables->workers; i++)
-        tide_block_free(tables->words[i]);
     tide_block_free(tables->control_block);
-    free(tables->words);
     free(tables->replaced);
     free(tables);
 }
 
 /* ---- in a worker ---- */
-
-void tide_tables_enter(struct tide_tables *tables, uint32_t worker)
-{
-    if (!tables)
-        return;
-    tables->own = (void *)tables->words[worker]->data;
-    tide_tables_end(tables);
-}
-
-void tide_tables_begin(struct tide_tables *tables)
-{
-    if (!tables)
-        return;
-    uint64_t now = __atomic_load_n(&tables->control->sequence, __ATOMIC_SEQ_CST);
-    do {
-        tables->reads = now;
-        if (tables->own)
-            __atomic_store_n(tables->own, now, __ATOMIC_SEQ_CST);
-        now = __atomic_load_n(&tables->control->sequence, __ATOMIC_SEQ_CST);
-    } while (now != tables->reads);
-}
 
 void tide_tables_refresh(struct tide_tables *tables)
 {
@@ -147,11 +107,8 @@ void tide_tables_refresh(struct tide_tables *tables)
 
 void tide_tables_end(struct tide_tables *tables)
 {
-    if (!tables)
-        return;
-    tables->reads = 0;
-    if (tables->own)
-        __atomic_store_n(tables->own, 0, __ATOMIC_SEQ_CST);
+    if (tables)
+        tables->reads = 0;
 }
 
 int tide_tables_number(const struct tide_tables *tables, const char *name)

@@ -39,7 +39,7 @@ end
 
 local there, missing = random_reads.keys(ROWS, key, KEYS)
 
-local owner = C.tide_lookups_new(1)
+local owner = C.tide_lookups_new()
 lookups.begin_loading(owner, {}, ".", function() end)
 print(("%-8s %10s %8s %8s %10s %8s %8s %8s"):format("format", "bytes/row", "s", "rows/s", "MiB table",
   "ns read", "ns field", "ns none"))

@@ -20,9 +20,8 @@ local function value(i, plan)
   return ('{"name":"Name of %d","email":"user%d@example.org","country":"c%02d","plan":%d}'):format(i, i, i % 50, plan)
 end
 
-local owner = assert(C.tide_tables_new(1))
+local owner = assert(C.tide_tables_new())
 assert(C.tide_tables_add(owner, "users", 2 ^ 32) == 0)
-C.tide_tables_enter(owner, 0)
 
 local view = ffi.new "struct tide_table_view"
 local function memory()
@@ -39,7 +38,8 @@ local function put(plan)
     local from = os.clock()
     for i = 0, PUBLISH - 1 do assert(C.tide_table_put(owner, 0, keys[i], #keys[i], values[i], #values[i]) == 0) end
     C.tide_tables_publish(owner)
-    C.tide_tables_turn(owner)
+    C.tide_tables_turn(owner, first)
+    C.tide_tables_collect(owner, 2 ^ 62)
     spent = spent + (os.clock() - from)
   end
   return spent / ROWS * 1e9

@@ -3,6 +3,7 @@
 -- bad file does at the start and later.
 local cjson = require "cjson"
 local ffi = require "ffi"
+local gate = require "spec.support.gate"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local testing = require "tidemill.testing"
@@ -45,6 +46,7 @@ describe("tide.lookup", function()
   after_each(function()
     testing.close()
     process.stop_all()
+    gate.remove_all()
     pipeline_file.remove_all()
   end)
 
@@ -87,6 +89,50 @@ describe("tide.lookup", function()
     assert.equal(versions, counter("LOOKUP_READ").count)
     assert.same({ 105, known().bytes }, { counter("LOOKUP_ROWS").last, counter("LOOKUP_BYTES").last })
     assert.is_true(counter("LOOKUP_TIME").sum > 0)
+  end)
+
+  it("stays as it was for a worker that is in one batch for long, while others have the next version", function()
+    local one = gate.new()
+    open(([[
+local tide = require "tidemill"
+local users = tide.lookup "users.csv"
+return tide.pipeline "x" { tide.file_source { path = "-" },
+  tide.run_task_with_multiprocessing { function(message)
+    local before = users["1"].version
+    if message.value == "slow" then
+      io.open("%s.reached", "w"):close()
+      repeat local open = io.open("%s") until open
+    end
+    return ("%%s %%s %%s"):format(message.value, before, users["1"].version)
+  end, processes = 2, max_batch_size = 1, order = "none" },
+  tide.file_sink { path = "-" }, message_timeout = "1h", trust = "full" }]]):format(one.path, one.path),
+      { ["users.csv"] = "id,version\n1,v1\n" })
+    local users = folder .. "/users.csv"
+    local function run_until(what, condition)
+      wait.until_true(function()
+        test.engine:run(0.01)
+        return condition()
+      end, what)
+    end
+    local function last() return test:values()[#test:values()] end
+    test:push { value = "slow" }
+    run_until("the worker in its function", function() return one:is_reached() end)
+    write(users, "id,version\n1,v2\n")
+    run_until("the second version", function() return known().reads == 2 end)
+    test:push { value = "other" }
+    run_until("the other worker", function() return last() == "other v2 v2" end)
+    os.remove(users)
+    run_until("a look at the files", function() return known().errors == 1 end)
+    write(users, "id,version\n1,v3\n")
+    test:push { value = "other" }
+    run_until("the other worker", function() return #test:values() == 2 end)
+    assert.same({ "other v2 v2", 2 }, { last(), known().reads })
+    one:open()
+    run_until("the third version", function() return known().reads == 3 end)
+    assert.equal("slow v1 v1", last())
+    test:feed "other"
+    assert.equal("other v3 v3", last())
+    for i = 0, 1 do assert.equal(0, test.engine:worker(0, i).lost) end
   end)
 
   it("keeps what was read before when the file is bad or gone, and says why", function()
@@ -165,7 +211,7 @@ return function(message)
   return ("%s %d %d %d %s"):format(read_only > 0, own, opened, descriptors, users.a.n)
 end]] })
     test:feed "x"
-    assert.produces(test, { "true 4096 0 0 1" })
+    assert.produces(test, { "true 0 0 0 1" })
   end)
 
   it("works for a function of a spec", function()

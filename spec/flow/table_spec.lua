@@ -1,10 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- Tables (tide.table) in pipelines, with rows that are given: what functions read, when they see a change, under
 -- each level of trust; and what is wrong at the start. With a broker: spec/kafka/table_spec.lua.
+local gate = require "spec.support.gate"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local testing = require "tidemill.testing"
 local tide = require "tidemill"
+local wait = require "spec.support.wait"
 
 local PROGRAM = require("spec.support.program").path
 
@@ -14,6 +16,7 @@ describe("tide.table", function()
   after_each(function()
     testing.close()
     process.stop_all()
+    gate.remove_all()
     pipeline_file.remove_all()
   end)
 
@@ -45,6 +48,54 @@ end]]
     local seen = test.engine:tables()[1]
     assert.same({ "users", 2, true, 0 }, { seen.name, seen.rows, seen.ready, seen.lag })
     assert.is_true(seen.bytes > 0)
+  end)
+
+  it("tide.table keeps the rows of a message that runs for long, up to its memory, and goes on once that has ended",
+    function()
+    local one = gate.new()
+    open(([[local tide = require "tidemill"
+local users = tide.table "users"
+return function(message)
+  local user = users.u1
+  if message.value == "slow" then
+    io.open("%s.reached", "w"):close()
+    repeat local open = io.open("%s") until open
+  end
+  return message.value .. " " .. user.name .. " " .. users.u1.name
+end]]):format(one.path, one.path), { users = { u1 = { name = "Ann" } } }, "full", [[
+local tide = require "tidemill"
+local users = tide.table "users" { topic = "users", max_bytes = "1MiB" }
+return tide.pipeline "x" { tide.kafka_source { brokers = "b", topic = "orders", group = "g" },
+  tide.map { "t.lua", processes = 2, max_batch_size = 1, order = "none" }, tide.produce { topic = "out" },
+  message_timeout = "1h" }]])
+    test:push { value = "slow" }
+    wait.until_true(function()
+      test.engine:run(0.01)
+      return one:is_reached()
+    end, "the worker in its function")
+    local function put(i)
+      test:put("users", "u1", { name = "Bob" .. i, long = ("x"):rep(60000) })
+      test.engine:run(0.001)
+    end
+    local count, fits = 0, true
+    while fits do
+      fits, count = pcall(put, count), count + 1
+    end
+    assert.is_true(count > 10 and count < 30, tostring(count))
+    test:push { value = "other" }
+    wait.until_true(function()
+      test.engine:run(0.01)
+      return test:values()[1] == ("other Bob%d Bob%d"):format(count - 2, count - 2)
+    end, "the other worker")
+    one:open()
+    wait.until_true(function()
+      test.engine:run(0.01)
+      return test:values()[2] == "slow Ann Ann"
+    end, "the slow worker")
+    for i = 1, 40 do put(i) end
+    test:feed "last"
+    assert.equal("last Bob40 Bob40", test:values()[3])
+    for i = 0, 1 do assert.equal(0, test.engine:worker(0, i).lost) end
   end)
 
   for _, trust in ipairs { "full", "standard", "hardened" } do

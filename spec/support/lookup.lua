@@ -12,7 +12,7 @@ pcall(ffi.cdef, "int kill(int pid, int signal);")
 local lookup = {}
 local folder, count, owner, clock_us
 
---- The memory of the tables that were opened last, of two workers.
+--- The memory of the tables that were opened last.
 function lookup.owner()
   return owner
 end
@@ -22,7 +22,7 @@ function lookup.begin()
   folder, count, clock_us = os.tmpname(), 0, 0
   os.remove(folder)
   assert(ffi.C.mkdir(folder, 448) == 0)
-  owner = ffi.gc(C.tide_lookups_new(2), C.tide_lookups_free)
+  owner = ffi.gc(C.tide_lookups_new(), C.tide_lookups_free)
   lookups.forget()
   lookups.begin_loading(owner, {}, folder, function() end)
 end
@@ -62,11 +62,11 @@ function lookup.of(ending, bytes, options)
   return lookup.open(given)
 end
 
---- The next report: { state, rows, bytes, name, problem }; nil when there is none.
+--- The next report: { state, version, rows, bytes, name, problem }; nil when there is none.
 function lookup.report()
   local c = ffi.new "struct tide_lookup_report"
   if not C.tide_lookups_report(owner, c) then return nil end
-  return { state = tonumber(c.state), rows = tonumber(c.rows), bytes = tonumber(c.bytes),
+  return { state = tonumber(c.state), version = c.version, rows = tonumber(c.rows), bytes = tonumber(c.bytes),
     name = ffi.string(c.name):match "[^/]*$", problem = (ffi.string(c.problem):gsub("^.*/", "")) }
 end
 

@@ -226,16 +226,12 @@ function lookups.forget()
   owner, loading, epoch, numbers, states = nil, false, 0, {}, {}
 end
 
---- In a worker: a job or a hook begins. The tables stay as they are until lookups.done().
+--- In a worker: a job or a hook begins. To its end the tables stay as they are.
 function lookups.begin()
-  local now = C.tide_lookups_begin(owner)
+  local now = C.tide_lookups_epoch(owner)
   if now == epoch then return end
   epoch = now
   for _, state in ipairs(states) do take(state) end
-end
-
-function lookups.done()
-  C.tide_lookups_end(owner)
 end
 
 return lookups

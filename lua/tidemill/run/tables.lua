@@ -99,15 +99,10 @@ function tables.begin_loading(of, list)
   if of ~= nil then owner = of end
 end
 
---- In a worker, right after its fork.
-function tables.enter(worker)
-  if owner then C.tide_tables_enter(owner, worker) end
-end
-
 --- In a worker: a job or the hook `close` begins.
 function tables.begin()
   if not owner then return end
-  C.tide_tables_begin(owner)
+  refresh(owner)
   reading, moment = true, 0
 end
 

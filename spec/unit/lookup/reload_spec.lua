@@ -4,7 +4,6 @@ local ffi = require "ffi"
 local C, arm = require("spec.support.faults").use()
 local lookup = require "spec.support.lookup"
 local lookups = require "tidemill.run.lookups"
-local wait = require "spec.support.wait"
 
 local DIED = "the process that reads it died; was the file cut meanwhile, or is the machine out of memory?"
 
@@ -26,7 +25,7 @@ describe("the file of a lookup table", function()
   local function open()
     name = lookup.write("csv", rows "old")
     users = assert(lookup.open(name))
-    assert.same({ state = C.TIDE_LOOKUP_READ, rows = 3, name = name, problem = "" },
+    assert.same({ state = C.TIDE_LOOKUP_READ, version = 1, rows = 3, name = name, problem = "" },
       (function(report) report.bytes = nil return report end)(lookup.report()))
   end
 
@@ -44,7 +43,6 @@ describe("the file of a lookup table", function()
   it("that is changed is read anew, and is there between two jobs", function()
     open()
     lookups.begin()
-    C.tide_lookups_word(lookup.owner(), 0)[0] = 1
     change(rows("new", 4))
     assert.equal(C.TIDE_LOOKUP_READ, lookup.await_report().state)
     assert.equal("old", users["1"].version)
@@ -122,56 +120,36 @@ describe("the file of a lookup table", function()
     os.execute("rmdir " .. lookup.path(name))
   end)
 
-  it("gives its memory back when no worker is in a job that began before, and takes no third version until then",
-    function()
+  it("gives its memory back when the engine says that nobody reads it, and takes no third version before", function()
     local owner = lookup.owner()
     name = lookup.write("csv", rows("old", 50000))
     users = assert(lookup.open(name))
     local one = tonumber(C.tide_lookups_memory(owner))
     assert.is_true(one > 1000000)
-    -- this process is worker 0 too: it says since when it is in a job
-    local word = C.tide_lookups_word(owner, 0)
-    word[0] = 1
     change(rows("new", 50001))
-    lookup.await_report()
+    assert.equal(2, lookup.await_report().version)
     for _ = 1, 3 do lookup.look() end
     assert.is_true(tonumber(C.tide_lookups_memory(owner)) > 1.8 * one)
     change(rows("third", 50002))
+    C.tide_lookups_unused(owner, 0, 1) -- what it does not ask about, or there is not
+    C.tide_lookups_unused(owner, 0, 3)
+    C.tide_lookups_unused(owner, 1, 2)
     for _ = 1, 3 do lookup.look() end
     assert.equal(0, C.tide_lookups_builder(owner))
-    word[0] = 0
-    lookup.await_report()
-    wait.until_true(function()
-      lookup.look()
-      return tonumber(C.tide_lookups_memory(owner)) < 1.2 * one
-    end, "the memory of the version before")
+    C.tide_lookups_unused(owner, 0, 2)
+    assert.is_true(tonumber(C.tide_lookups_memory(owner)) < 1.2 * one)
+    assert.equal("new", version())
+    C.tide_lookups_unused(owner, 0, 2) -- again: the version that is current stays
+    assert.equal("new", version())
+    assert.equal(3, lookup.await_report().version)
     assert.equal("third", version())
   end)
 
-  -- Worker 1 has been in a job since before the second version, and the third one waits. Returns where it says so.
-  local function wait_for_worker(owner)
+  it("is told to wait, once, when nobody has said for a minute that the version before is not read", function()
     open()
-    local word = C.tide_lookups_word(owner, 1)
-    word[0] = 1
     change(rows("new", 4))
     lookup.await_report()
     change(rows("third", 5))
-    return word
-  end
-
-  it("is not waited for by workers that have ended, or began their job later", function()
-    local owner = lookup.owner()
-    local word = wait_for_worker(owner)
-    C.tide_lookups_worker_ended(owner, 1)
-    lookup.await_report()
-    word[0] = 1000 -- a later epoch
-    change(rows("fourth", 6))
-    lookup.await_report()
-    assert.equal("fourth", version())
-  end)
-
-  it("is told to wait for a worker, by its number and once, when that has been in a job for a minute", function()
-    local word = wait_for_worker(lookup.owner())
     local report, looks = nil, 0
     while not report do
       lookup.look()
@@ -179,12 +157,12 @@ describe("the file of a lookup table", function()
     end
     assert.is_true(looks > 120)
     assert.equal(C.TIDE_LOOKUP_FAILED, report.state)
-    assert.equal(name .. ": has changed, and is not read before worker 1 has ended the job in which it has been for "
-      .. "more than 60 s", report.problem)
+    assert.equal(name .. ": has changed again, and is not read before a batch has ended that has been run for more "
+      .. "than 60 s, with rows from before the last change", report.problem)
     for _ = 1, 300 do lookup.look() end
     assert.is_nil(lookup.report())
     assert.equal("new", version())
-    word[0] = 0
+    C.tide_lookups_unused(lookup.owner(), 0, 2)
     assert.equal(C.TIDE_LOOKUP_READ, lookup.await_report().state)
     assert.equal("third", version())
   end)

@@ -6,17 +6,32 @@ local C = require("tidemill.run.ffi").C
 local seed = require "spec.support.seed"
 
 pcall(ffi.cdef, "int fork(void); int waitpid(int pid, int *status, int options); void _exit(int code);")
+pcall(ffi.cdef, [[
+int socketpair(int domain, int type, int protocol, int *fds);
+ssize_t send(int fd, const void *bytes, size_t size, int flags);
+ssize_t recv(int fd, void *bytes, size_t size, int flags);
+]])
 
 local MIB = 2 ^ 20
 
 describe("a table", function()
-  local tables, row
+  local tables, row, turn, began
 
   local function open(bytes)
-    tables = ffi.gc(C.tide_tables_new(2), C.tide_tables_free)
+    tables, turn, began = ffi.gc(C.tide_tables_new(), C.tide_tables_free), 1, nil
     row = ffi.new "struct tide_table_row"
     assert.equal(0, C.tide_tables_add(tables, "users", bytes or 8 * MIB))
-    C.tide_tables_enter(tables, 0)
+  end
+
+  -- A job begins in this turn, and ends: as the engine knows of it.
+  local function begin_job()
+    C.tide_tables_refresh(tables)
+    began = turn
+  end
+
+  local function end_job()
+    C.tide_tables_end(tables)
+    began = nil
   end
 
   after_each(function()
@@ -37,9 +52,12 @@ describe("a table", function()
     return c
   end
 
+  -- What was put is published, and the next turn begins.
   local function publish()
     C.tide_tables_publish(tables)
-    C.tide_tables_turn(tables)
+    turn = turn + 1
+    C.tide_tables_turn(tables, turn)
+    C.tide_tables_collect(tables, began or 2 ^ 62)
   end
 
   it("a table shows what was published, and nothing before", function()
@@ -63,7 +81,7 @@ describe("a table", function()
     open()
     for i = 1, 50 do put("k" .. i, "old") end
     publish()
-    C.tide_tables_begin(tables)
+    begin_job()
     for round = 1, 20 do
       for i = 1, 50 do put("k" .. i, i % 2 == 0 and "new" .. round or nil) end
       for i = 1, 200 do put("more" .. round .. "-" .. i, "x") end
@@ -74,7 +92,7 @@ describe("a table", function()
     C.tide_tables_refresh(tables)
     for i = 1, 50 do assert.equal(i % 2 == 0 and "new20" or nil, get("k" .. i)) end
     assert.equal("x", get "more20-200")
-    C.tide_tables_end(tables)
+    end_job()
   end)
 
   it("a table's memory is used again once no job can read it, and not before", function()
@@ -89,10 +107,10 @@ describe("a table", function()
     local after_once = tonumber(view().memory)
     rewrite()
     assert.is_true(tonumber(view().memory) <= after_once + 65536, tostring(view().memory))
-    C.tide_tables_begin(tables)
+    begin_job()
     rewrite()
     assert.is_true(tonumber(view().memory) > after_once + 4 * MIB, tostring(view().memory))
-    C.tide_tables_end(tables)
+    end_job()
   end)
 
   it("a table that is full of rows which a job may read says so, and goes on when the job has ended", function()
@@ -100,7 +118,7 @@ describe("a table", function()
     local value = ("x"):rep(10000)
     for i = 1, 50 do assert.equal(0, put("k" .. i, value)) end
     publish()
-    C.tide_tables_begin(tables)
+    begin_job()
     local status, count = 0, 0
     while status == 0 do
       status = put("k" .. count % 50 + 1, value .. count)
@@ -108,11 +126,10 @@ describe("a table", function()
       count = count + 1
     end
     assert.equal(C.TIDE_BUSY, status)
-    C.tide_tables_worker_ended(tables, 0) -- as when the worker dies in its job
+    end_job()
     publish()
     assert.equal(0, put("k1", value .. "again"))
     publish()
-    C.tide_tables_end(tables)
     assert.equal(value .. "again", get "k1")
   end)
 
@@ -152,9 +169,9 @@ describe("a table", function()
       model[key] = value
       if random(50) == 1 then publish() end
       if random(400) == 1 then
-        C.tide_tables_end(tables)
+        end_job()
         publish()
-        C.tide_tables_begin(tables)
+        begin_job()
         seen = {}
         for name, text in pairs(model) do seen[name] = text end
       end
@@ -163,7 +180,7 @@ describe("a table", function()
         assert.equal(seen[asked], get(asked))
       end
     end
-    C.tide_tables_end(tables)
+    end_job()
     publish()
     local rows = 0
     for i = 1, keys do
@@ -173,57 +190,79 @@ describe("a table", function()
     assert.equal(rows, tonumber(C.tide_table_rows(tables, 0)))
   end)
 
+  local KEYS, ROUNDS = 64, 1500
+
+  local function value_of(key, round) return ("%d:%d:"):format(round, key):rep(1 + (round + key) % 40) end
+
+  -- In a worker: the round that all rows are of.
+  local function read_round()
+    local round
+    for key = 1, KEYS do
+      local value = get("k" .. key)
+      local number = value and tonumber(value:match "^%d+")
+      if key % 7 == 0 and not value then number = round end -- deleted in odd rounds
+      if not number or round and number ~= round or value and value ~= value_of(key, number) then
+        io.stderr:write(("key %d, round %s: %s\n"):format(key, tostring(round), tostring(value):sub(1, 200)))
+        ffi.C._exit(1)
+      end
+      round = number
+    end
+    return round
+  end
+
+  -- A worker, with a socket as between engine and workers: jobs of three messages, and a report of each.
+  local function fork_worker()
+    local ends, job, last = ffi.new "int[2]", ffi.new "char[1]", -1
+    assert.equal(0, ffi.C.socketpair(1, 5, 0, ends)) -- SOCK_SEQPACKET
+    local pid = ffi.C.fork()
+    if pid > 0 then return { pid = pid, socket = ends[0], jobs = 0 } end
+    while last < ROUNDS do
+      ffi.C.recv(ends[1], job, 1, 0)
+      for _ = 1, 3 do
+        C.tide_tables_refresh(tables)
+        local round = read_round()
+        if round < last then ffi.C._exit(2) end
+        last = round
+      end
+      C.tide_tables_end(tables)
+      ffi.C.send(ends[1], job, 1, 0)
+    end
+    ffi.C._exit(0)
+  end
+
+  -- A turn: who has reported is given the next job.
+  local function look_at(workers)
+    publish()
+    began = 2 ^ 62
+    for _, worker in ipairs(workers) do
+      local reported = worker.began and ffi.C.recv(worker.socket, ffi.new "char[1]", 1, 0x40) == 1 -- MSG_DONTWAIT
+      if reported or not worker.began then
+        ffi.C.send(worker.socket, "j", 1, 0x4000) -- MSG_NOSIGNAL
+        worker.began, worker.jobs = turn, worker.jobs + 1
+      end
+      began = math.min(began, worker.began)
+    end
+  end
+
   -- Each value says its key, and all values of a round are published at once: a reader that finds two rounds in one
   -- message, or bytes of another row, has read what it must not.
   it("a table is read soundly by another process while it is written", function()
     open(16 * MIB)
-    local KEYS, ROUNDS = 64, 1500
-    local function value_of(key, round) return ("%d:%d:"):format(round, key):rep(1 + (round + key) % 40) end
     for key = 1, KEYS do put("k" .. key, value_of(key, 0)) end
     publish()
-    local pids = {}
-    for worker = 0, 1 do
-      local pid = ffi.C.fork()
-      if pid == 0 then
-        C.tide_tables_enter(tables, worker)
-        local jobs, last = 0, -1
-        while last < ROUNDS do
-          C.tide_tables_begin(tables)
-          for message = 1, 3 do
-            local round
-            for key = 1, KEYS do
-              local value = get("k" .. key)
-              local number = value and tonumber(value:match "^%d+")
-              if key % 7 == 0 and not value then number = round end -- deleted in odd rounds
-              if not number or round and number ~= round or value and value ~= value_of(key, number) then
-                io.stderr:write(("key %d, round %s: %s\n"):format(key, tostring(round), tostring(value):sub(1, 200)))
-                ffi.C._exit(1)
-              end
-              round = number
-            end
-            if round < last then ffi.C._exit(2) end
-            last = round
-            if message < 3 then C.tide_tables_refresh(tables) end
-          end
-          C.tide_tables_end(tables)
-          jobs = jobs + 1
-        end
-        ffi.C._exit(0)
-      end
-      pids[#pids + 1] = pid
-    end
+    local workers = { fork_worker(), fork_worker() }
     for round = 1, ROUNDS do
+      look_at(workers)
       for key = 1, KEYS do
         local deleted = key % 7 == 0 and round % 2 == 1
-        local value = not deleted and value_of(key, round) or nil
-        while put("k" .. key, value) == C.TIDE_BUSY do C.tide_tables_turn(tables) end
+        assert.equal(0, put("k" .. key, not deleted and value_of(key, round) or nil))
       end
-      publish()
     end
-    for _, pid in ipairs(pids) do
+    for _, worker in ipairs(workers) do
       local status = ffi.new "int[1]"
-      assert.equal(pid, ffi.C.waitpid(pid, status, 0))
+      while ffi.C.waitpid(worker.pid, status, 1) == 0 do look_at(workers) end -- WNOHANG
       assert.equal(0, status[0])
+      assert.is_true(worker.jobs > 3)
     end
   end)
 end)
