@@ -139,8 +139,10 @@ int LLVMFuzzerInitialize(int *count, char ***arguments)
         partitions[i] = (struct tide_partition){
             .topic = (uint16_t)tide_topics_number(chain.topics, "in"), .number = i};
     (void)tide_topics_number(chain.topics, "out");
+    chain.offsets = tide_offsets_new(); /* which a task asks; each input has its own */
     tasks[0] = new_task(TIDE_STEP_TASK, 1);
     tasks[1] = new_task(TIDE_STEP_REDUCE, 2);
+    tide_offsets_free(chain.offsets);
     return 0;
 }
 
