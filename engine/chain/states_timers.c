@@ -48,7 +48,8 @@ static int next_timer(struct tide_states *states, uint32_t state, int32_t partit
 
 static bool has_timer(const struct tide_state_entry *entry, int64_t at)
 {
-    return entry->value && tide_state_timer(entry->value) == at && !tide_timers_is_taken(entry, at);
+    return entry->value && tide_state_timer(entry->value) == at &&
+           (!tide_timers_is_taken(entry, at) || tide_fault("bug.timer_taken_again"));
 }
 
 /* The first one in the heap that is due, and that its key has still. */

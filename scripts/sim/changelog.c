@@ -98,17 +98,32 @@ int64_t sim_changelog_newest(uint32_t partition)
     return (int64_t)newest;
 }
 
-void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint64_t number,
-                         int64_t offset)
+static void write_other(struct log *log, const char *key, uint32_t length,
+                        const struct tide_store_value *value, int64_t offset)
 {
-    struct log *log = &changelog.logs[state][partition];
-    struct record record = {.key_length = 1, .offset = log->end};
-    struct tide_store_value value = {0, TIDE_STATE_STRING, sizeof(number), (const char *)&number};
-    record.key[0] = *sim_key_text(key);
-    tide_changelog_write(&changelog.text, &value, offset);
+    struct record record = {.key_length = length, .offset = log->end};
+    memcpy(record.key, key, length);
+    tide_changelog_write(&changelog.text, value, offset);
     record.value_length = (uint32_t)changelog.text.length;
     memcpy(record.value, changelog.text.data, record.value_length);
     append(log, &record);
+}
+
+void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key,
+                         const struct sim_value *value, int64_t offset)
+{
+    char bytes[SIM_VALUE_MOST];
+    struct tide_store_value written = {.bytes = bytes};
+    written.length = sim_state_text(state, value, bytes, &written.kind);
+    write_other(&changelog.logs[state][partition], sim_key_text(key), 1, &written, offset);
+}
+
+void sim_changelog_other_newest(uint32_t partition, int64_t newest, int64_t offset)
+{
+    double number = (double)newest;
+    struct tide_store_value written = {0, TIDE_STATE_NUMBER, sizeof(number), (const char *)&number};
+    write_other(&changelog.logs[0][partition], TIDE_TIMERS_KEY, TIDE_TIMERS_KEY_LENGTH, &written,
+                offset);
 }
 
 void sim_changelog_committed(void)

@@ -5,9 +5,13 @@
 
 #include "sim.h"
 
+enum { SIM_VALUE_MOST = 24 };
+
 /* values.c */
 
-/** Reads a value, of whichever state has it. */
+/** Writes a value of that state; returns its length, which is at most SIM_VALUE_MOST, and sets its kind. */
+uint32_t sim_state_text(uint32_t state, const struct sim_value *value, char *bytes, uint32_t *kind);
+/** Reads it. */
 struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length);
 /** The value of the record that the worker is at, as its job knows it. */
 struct sim_value sim_state_seen(const struct worker *worker, uint32_t state);
@@ -27,9 +31,10 @@ void sim_changelog_act(void);
 /** The open transaction is committed, or has been aborted. */
 void sim_changelog_committed(void);
 void sim_changelog_aborted(void);
-/** Another member writes a value, because of the message at this offset of the input. */
-void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key, uint64_t number,
-                         int64_t offset);
+/** Another member writes a value, or the newest time, because of the message at this offset of the input. */
+void sim_changelog_other(uint32_t state, uint32_t partition, uint32_t key,
+                         const struct sim_value *value, int64_t offset);
+void sim_changelog_other_newest(uint32_t partition, int64_t newest, int64_t offset);
 /** The value that is committed. */
 struct sim_value sim_changelog_value(uint32_t state, uint32_t partition, uint32_t key);
 /** The newest time of the partition that is committed, INT64_MIN = none. */
@@ -67,6 +72,8 @@ int64_t sim_time(uint32_t partition, uint32_t index);
 int64_t sim_newest(uint32_t partition, uint32_t end);
 /** The engine takes the message, while this is the value of its key. */
 void sim_timer_taken(uint32_t partition, uint32_t index, const struct sim_value *value);
+/** Another member of the group has processed the message: fires what is due then. */
+void sim_timers_other(uint32_t partition, uint32_t index);
 /** The partition begins at its first message. */
 void sim_timers_assigned(uint32_t partition);
 /** A message writes this value behind `seen`: sets its timer, keeps the one that is there, or takes it back. */

@@ -114,26 +114,22 @@ static void put_result(struct worker *worker, const struct payload *payload,
 
 static uint32_t state_size(uint32_t state, const struct sim_value *value)
 {
-    bool timed = state == 0 && sim.set.has_timers;
-    return (uint32_t)(sizeof(value->number) * (timed ? 2 : 1) +
-                      (value->timer ? sizeof(value->timer) : 0));
+    char bytes[SIM_VALUE_MOST];
+    uint32_t kind;
+    return sim_state_text(state, value, bytes, &kind);
 }
 
 static void put_state(struct worker *worker, uint32_t index, uint32_t state,
                       const struct sim_value *value)
 {
-    uint64_t by = value->by;
-    char *bytes = put_head(worker, index, TIDE_RESULT_STATE, state_size(state, value));
-    struct tide_result *result = (struct tide_result *)(void *)bytes - 1;
+    char bytes[SIM_VALUE_MOST];
+    uint32_t kind, length = sim_state_text(state, value, bytes, &kind);
+    char *at = put_head(worker, index, TIDE_RESULT_STATE, length);
+    struct tide_result *result = (struct tide_result *)(void *)at - 1;
     result->inherit = 0;
-    result->topic = TIDE_STATE_STRING | (value->timer ? TIDE_STATE_TIMED : 0);
+    result->topic = (uint16_t)kind;
     result->partition = (int32_t)state;
-    if (value->timer)
-        memcpy(bytes, &value->timer, sizeof(value->timer));
-    bytes += value->timer ? sizeof(value->timer) : 0;
-    memcpy(bytes, &value->number, sizeof(value->number));
-    if (state == 0 && sim.set.has_timers)
-        memcpy(bytes + sizeof(value->number), &by, sizeof(by));
+    memcpy(at, bytes, length);
 }
 
 /* The size of a result depends on what else is in the block, so the model cannot tell which records are rejected for it. */

@@ -306,7 +306,7 @@ static void change_partition(uint32_t number)
     if (partition->state == AWAY && !sim_transaction_undecided() &&
         (sim.calm || sim_roll(8) == 0)) {
         /* Another member had the partition meanwhile, and has committed a part of it. */
-        bool alone = sim.set.has_state && (!sim.set.has_changelog || sim.set.has_timers);
+        bool alone = sim.set.has_state && !sim.set.has_changelog;
         uint32_t ahead = sim.calm || alone ? 0 : sim_roll(4);
         for (uint32_t i = 0; i < partition->available && ahead > 0; i++) {
             if (partition->messages[i].offset >= partition->committed) {

@@ -114,12 +114,17 @@ void sim_state_other(uint32_t number, uint32_t index)
     struct item item = {(uint16_t)number, 0, message->epoch, index};
     uint32_t key = sim_key(number, index);
     for (uint32_t state = 0; state < states(); state++) {
-        uint64_t made = make(number, index, state, sim_changelog_value(state, number, key).number);
-        if (sim_behaviour(&item, 0).kind != BEHAVIOUR_PASS || made == 0)
+        struct sim_value seen = sim_changelog_value(state, number, key), made = {0};
+        made.number = make(number, index, state, seen.number);
+        if (sim_behaviour(&item, 0).kind != BEHAVIOUR_PASS || made.number == 0)
             continue;
-        message->written[state] = made;
-        sim_changelog_other(state, number, key, made, message->offset);
+        if (has_timers(state))
+            sim_timer_set(&item, &seen, &made);
+        message->written[state] = made.number;
+        sim_changelog_other(state, number, key, &made, message->offset);
     }
+    if (has_timers(0))
+        sim_timers_other(number, index);
 }
 
 /* ---- the engine ---- */
@@ -170,8 +175,10 @@ void sim_state_restored(uint32_t number)
 {
     for (uint32_t state = 0; state < states(); state++) {
         for (uint32_t key = 0; key < sim.set.keys; key++) {
-            if (accepted_value(state, number, key).number !=
-                sim_changelog_value(state, number, key).number)
+            struct sim_value accepted = accepted_value(state, number, key);
+            struct sim_value right = sim_changelog_value(state, number, key);
+            if (accepted.number != right.number || accepted.timer != right.timer ||
+                accepted.by != right.by)
                 sim_fail("partition %u is restored, and the value of key %c is not that of the "
                          "changelog",
                          number, *sim_key_text(key));

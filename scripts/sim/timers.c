@@ -36,6 +36,13 @@ static int64_t watermark(uint32_t number, uint32_t end)
     return end == 0 ? INT64_MIN : sim_newest(number, end) - sim.set.steps[0].grace_ms;
 }
 
+/* The time to which the message sets its key's timer, if it sets it. */
+static int64_t set_to(uint32_t number, uint32_t index)
+{
+    uint64_t mix = sim_mix(sim.set.seed, 38, (uint64_t)number << 32 | index, 0);
+    return sim_time(number, index) + (int64_t)(mix / 8 % 8000);
+}
+
 void sim_timer_set(const struct item *item, const struct sim_value *seen, struct sim_value *made)
 {
     uint64_t place = (uint64_t)item->partition << 32 | item->index;
@@ -47,18 +54,50 @@ void sim_timer_set(const struct item *item, const struct sim_value *seen, struct
         made->by = seen->timer ? seen->by : 0;
         return;
     }
-    made->timer = sim_time(item->partition, item->index) + (int64_t)(mix / 8 % 8000);
+    made->timer = set_to(item->partition, item->index);
     made->by = item->index + 1;
 }
 
-/* What was fired with a message that is read again holds no more. */
-void sim_timers_assigned(uint32_t number)
+/* What was fired with a message that is read again, by whom ever, holds no more. */
+static void forget_fired(uint32_t number, uint32_t first)
 {
-    const struct partition *partition = &sim.partitions[number];
     for (uint32_t i = 0; i < sim.set.messages; i++) {
         struct message *message = &sim.partitions[number].messages[i];
-        if (message->fired_index >= partition->first)
+        if (message->fired_index >= first)
             message->fired = FIRED_NO;
+    }
+}
+
+void sim_timers_assigned(uint32_t number)
+{
+    forget_fired(number, sim.partitions[number].first);
+}
+
+/* What a timer's function writes at that time. */
+static struct sim_value fire(uint32_t number, int64_t at, const struct sim_value *seen)
+{
+    struct sim_value made = {0};
+    if (sim_mix(sim.set.seed, 39, (uint64_t)at, number) %
+        2) /* else it leaves the ending to the engine */
+        made.number = seen->number;
+    return made;
+}
+
+void sim_timers_other(uint32_t number, uint32_t index)
+{
+    struct message *messages = sim.partitions[number].messages;
+    int64_t offset = messages[index].offset;
+    forget_fired(number, index);
+    sim_changelog_other_newest(number, sim_newest(number, index + 1), offset);
+    for (uint32_t key = 0; key < sim.set.keys; key++) {
+        struct sim_value value = sim_changelog_value(0, number, key), made;
+        if (!value.timer || value.timer > watermark(number, index + 1))
+            continue;
+        messages[value.by - 1].fired = FIRED;
+        messages[value.by - 1].fired_index = index;
+        made = fire(number, value.timer, &value);
+        value.timer = 0;
+        sim_changelog_other(0, number, key, made.number ? &made : &value, offset);
     }
 }
 
@@ -134,10 +173,11 @@ void sim_timer_see(const struct worker *worker, struct sim_value *made)
         check_timer(number, sim.set.messages, &seen);
         if (at > watermark(number, sim.partitions[number].next))
             sim_fail("a timer of partition %u is fired before its time", number);
+        if (seen.timer != at && seen.by > 0 && set_to(number, seen.by - 1) == at)
+            sim_fail("the timer of %u/%u has two records", number, seen.by - 1);
     }
-    /* Else the key has another one by now, or its function does not write. */
-    if (seen.timer == at && sim_mix(sim.set.seed, 39, (uint64_t)at, number) % 2)
-        made->number = seen.number;
+    if (seen.timer == at) /* else the key has another one by now */
+        *made = fire(number, at, &seen);
 }
 
 void sim_timer_fired(struct worker *worker)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The values of keyed state as they are written: a number, and in a run with timers the message that has set the last
- * timer; and what a worker finds of them in its job. */
+ * The values of keyed state as they are written: the time of a timer, if there is one, a number, and in a run with timers
+ * the message that has set the last one; and what a worker finds of them in its job. */
 #include <string.h>
 
 #include "keyed.h"
@@ -21,6 +21,24 @@ static const struct tide_state *state_of(const struct worker *worker, uint32_t s
 int64_t sim_state_watermark(const struct worker *worker)
 {
     return place_of(worker, 0)->watermark;
+}
+
+uint32_t sim_state_text(uint32_t state, const struct sim_value *value, char *bytes, uint32_t *kind)
+{
+    uint64_t by = value->by;
+    char *at = bytes;
+    *kind = TIDE_STATE_STRING | (value->timer ? TIDE_STATE_TIMED : 0);
+    if (value->timer) {
+        memcpy(at, &value->timer, sizeof(value->timer));
+        at += sizeof(value->timer);
+    }
+    memcpy(at, &value->number, sizeof(value->number));
+    at += sizeof(value->number);
+    if (state == 0 && sim.set.has_timers) {
+        memcpy(at, &by, sizeof(by));
+        at += sizeof(by);
+    }
+    return (uint32_t)(at - bytes);
 }
 
 struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length)
