@@ -39,6 +39,7 @@ static void pause_source(struct tide_engine *engine)
 static void step_refused(struct tide_engine *engine, int64_t now_us)
 {
     struct tide_intake *intake = &engine->intake;
+    engine->chain.refused_us = now_us;
     if (intake->state == TIDE_INTAKE_OPEN) {
         intake->state = TIDE_INTAKE_BLOCKED;
         intake->blocked_us = now_us;

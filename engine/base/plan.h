@@ -129,6 +129,8 @@ struct tide_step_plan {
     int64_t grace_ms;          /* the watermark is so far behind the newest time ... */
     int64_t max_ahead_ms;      /* ... which is at most so far ahead of the clock */
     int64_t idle_us; /* a topic does not hold the others after so long; 0 = it always does */
+    int64_t
+        clock_us; /* when nothing came for so long, the clock moves the watermark; 0 = it never does */
 };
 
 /** The sizes of a step that may change while it runs. Each is at least 1 and at most what the plan has. */

@@ -109,7 +109,7 @@ static size_t collect_positions(struct tide_commit *commit)
         if (!tide_offsets_may_commit(offsets, i) && !tide_fault("bug.commit_after_revoke"))
             continue;
         int64_t position = position_of(commit, i);
-        if (position >= 0 && position != commit->asked[i])
+        if (position >= 0 && (position != commit->asked[i] || tide_offsets_is_beside(offsets, i)))
             commit->positions[count++] = (struct tide_position){i, position};
     }
     return count;

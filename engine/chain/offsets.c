@@ -59,6 +59,7 @@ void tide_offsets_assign(struct tide_offsets *offsets, uint32_t partition)
     p->epoch = (uint16_t)((p->epoch + 1) & TIDE_ORIGIN_EPOCH);
     p->head = p->tail = p->sent_end = 0;
     p->passed = p->skipped_to = -1;
+    p->beside = false;
     p->awaiting_report = p->incomplete = 0;
     offsets->revision++;
 }
@@ -145,11 +146,11 @@ static void double_ring(const struct tide_offsets *offsets, struct tide_tracked_
     *p = larger;
 }
 
-struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
-                                     int64_t offset)
+static struct tide_origin open_at(struct tide_offsets *offsets, uint32_t partition, int64_t offset,
+                                  bool beside)
 {
     struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
-    tide_require(p->state == TIDE_TRACKED_OWNED && offset >= tide_tracked_end(p));
+    p->beside = beside;
     if (p->tail - p->head == p->capacity)
         double_ring(offsets, p);
     *tide_tracked_message_at(p, p->tail) = (struct tide_tracked_message){
@@ -160,6 +161,24 @@ struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t part
     offsets->totals.read++;
     offsets->totals.in_flight++;
     return (struct tide_origin){p->tail++, (uint16_t)partition, p->epoch};
+}
+
+struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
+                                     int64_t offset)
+{
+    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
+    tide_require(p->state == TIDE_TRACKED_OWNED && offset >= tide_tracked_end(p));
+    return open_at(offsets, partition, offset, false);
+}
+
+struct tide_origin tide_offsets_open_beside(struct tide_offsets *offsets, uint32_t partition,
+                                            int64_t end)
+{
+    const struct tide_tracked_partition *p = tide_offsets_partition_at(offsets, partition);
+    tide_offsets_skip(offsets, partition, end);
+    tide_require(p->state == TIDE_TRACKED_OWNED && p->head == p->tail &&
+                 end == tide_tracked_end(p));
+    return open_at(offsets, partition, end - 1, true);
 }
 
 void tide_offsets_open_many(struct tide_offsets *offsets, struct tide_message *messages,

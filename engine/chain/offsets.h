@@ -88,6 +88,11 @@ void tide_offsets_skip(struct tide_offsets *offsets, uint32_t partition, int64_t
 /** A message was read. Offsets of a partition must rise. */
 struct tide_origin tide_offsets_open(struct tide_offsets *offsets, uint32_t partition,
                                      int64_t offset);
+/** Something happens in a partition of which no message is in flight, and that was read up to offset `end`, or will be read from
+ * there on. Its origin has the offset before, so the position stays, and is to be committed again (tide_offsets_is_beside). It
+ * counts as a message. */
+struct tide_origin tide_offsets_open_beside(struct tide_offsets *offsets, uint32_t partition,
+                                            int64_t end);
 /** Takes back the newest tide_offsets_open: the first step did not take the message. */
 void tide_offsets_unopen(struct tide_offsets *offsets, struct tide_origin origin);
 void tide_offsets_ref(struct tide_offsets *offsets, struct tide_origin origin);
@@ -181,6 +186,8 @@ bool tide_offsets_owned(const struct tide_offsets *offsets, uint32_t partition);
 bool tide_offsets_may_commit(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset to commit: everything before it is complete. -1 when nothing was read since the assignment. */
 int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t partition);
+/** The newest message of the partition is one of tide_offsets_open_beside: its position stands for more than it did. */
+bool tide_offsets_is_beside(const struct tide_offsets *offsets, uint32_t partition);
 /** The offset after the last message read; -1 when none was. */
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition);
 /** Messages of the partition that were sent and are not complete: delivery reports are due. */

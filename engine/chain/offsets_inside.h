@@ -34,6 +34,7 @@ struct tide_tracked_partition {
     uint32_t capacity; /* a power of two */
     struct tide_tracked_message *messages;
     int64_t passed;     /* the offset after the last message that left the ring; -1 = none yet */
+    bool beside;        /* the newest message is */
     int64_t skipped_to; /* there is nothing more before this offset; -1 = not known */
     uint64_t awaiting_report;
     uint64_t incomplete;

@@ -127,6 +127,11 @@ int64_t tide_offsets_position(const struct tide_offsets *offsets, uint32_t parti
                                                : p->passed;
 }
 
+bool tide_offsets_is_beside(const struct tide_offsets *offsets, uint32_t partition)
+{
+    return offsets->partitions[partition].beside;
+}
+
 int64_t tide_offsets_read_to(const struct tide_offsets *offsets, uint32_t partition)
 {
     return partition < offsets->partition_count ? tide_tracked_end(&offsets->partitions[partition])

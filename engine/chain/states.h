@@ -185,6 +185,8 @@ int tide_states_restore(struct tide_states *states, const struct tide_message *r
                         size_t count);
 /** Stores those that were taken and are not stored yet. */
 int tide_states_restore_rest(struct tide_states *states);
+/** Event time of partition `index` may be asked for: its state is restored. */
+bool tide_states_ready(const struct tide_states *states, uint32_t index);
 /** All records of its changelogs are stored. `begin`: the offset of the input from which the partition is read. TIDE_ECONFIG: one of
  * them was kept by another key. */
 int tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin);
@@ -205,9 +207,10 @@ struct tide_due {
     bool is_stored;
 };
 
-/** The first timer that the watermark has passed: 1 = it is in *due, 0 = there is none, negative = the store fails. It is
- * the same until it is taken. */
-int tide_states_due(struct tide_states *states, struct tide_timeline *line, struct tide_due *due);
+/** The first timer that a watermark of `until_ms` has passed: 1 = it is in *due, 0 = there is none, negative = the store
+ * fails. It is the same until it is taken. */
+int tide_states_due(struct tide_states *states, struct tide_timeline *line, int64_t until_ms,
+                    struct tide_due *due);
 /** A record of it is in flight from now on, with the origin of a message of partition `index`. Until tide_states_end_timer, or
  * until that partition is forgotten, the timer is not due again, wherever it is found. */
 void tide_states_due_taken(struct tide_states *states, struct tide_timeline *line,

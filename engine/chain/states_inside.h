@@ -47,7 +47,8 @@ struct tide_state_named {
 
 /** A partition of the source, where there is a changelog. */
 struct tide_state_index {
-    bool here; /* it is assigned */
+    bool here;  /* it is assigned ... */
+    bool ready; /* ... and restored */
     int32_t number;
     char *topic;
     int64_t newest; /* the largest offset that the state is known to have in it; -1 = none */

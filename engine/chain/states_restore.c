@@ -88,6 +88,7 @@ int tide_states_assigned(struct tide_states *states, uint32_t index, const char 
         at->topic = tide_copy(topic);
     tide_require(!at->here);
     at->here = true;
+    at->ready = false;
     at->number = number;
     at->newest = found == 1 ? position.offset - 1 : -1;
     if (partition_at(states, number)->here++ > 0)
@@ -138,6 +139,14 @@ static int check_by(const struct tide_states *states, uint32_t state, int32_t nu
                      named->topic, number, named->name, (int)value.length, value.bytes, named->by);
 }
 
+bool tide_states_ready(const struct tide_states *states, uint32_t index)
+{
+    if (!tide_states_has_changelog(states))
+        return true;
+    return index < states->index_count && states->indexes[index].here &&
+           states->indexes[index].ready;
+}
+
 /* A batch of an assignment before may have had values found meanwhile. */
 int tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin)
 {
@@ -147,6 +156,7 @@ int tide_states_restored(struct tide_states *states, uint32_t index, int64_t beg
         status = check_by(states, i, at->number);
     if (status < 0)
         return tide_states_failed(states, status);
+    states->indexes[index].ready = true;
     tide_states_reload(states, index, at->number);
     if (begin <= at->newest)
         tide_log(TIDE_LOG_WARN,

@@ -98,9 +98,10 @@ static int first_stored(struct tide_states *states, struct tide_timeline *line, 
     return 0;
 }
 
-int tide_states_due(struct tide_states *states, struct tide_timeline *line, struct tide_due *due)
+int tide_states_due(struct tide_states *states, struct tide_timeline *line, int64_t until_ms,
+                    struct tide_due *due)
 {
-    int64_t until_ms = tide_timers_watermark(line), at = 0;
+    int64_t at = 0;
     struct tide_state_entry *accepted = first_accepted(line, until_ms), *stored;
     int status = first_stored(states, line, until_ms, &stored, &at);
     if (status < 0)

@@ -51,6 +51,7 @@ struct tide_chain {
     bool has_lanes;        /* a step that is made has several lanes */
     bool has_times;        /* a step that is made reads times */
     bool canaries;         /* there may be canaries (chain/canary.h): steps have room for one */
+    int64_t refused_us;    /* when the first step did not take a message last */
     bool source_idle;      /* the source had nothing more at its last poll */
     struct tide_slow slow; /* the slowest messages of the last minute */
 };

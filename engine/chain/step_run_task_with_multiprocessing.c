@@ -220,6 +220,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
     tide_retry_poll(task, now_us);
     put_waiting(task, now_us);
     tide_task_time_poll(task);
+    tide_task_clock_poll(task, now_us);
     put_timers(task, now_us);
     tide_task_time_observe(task, now_us);
     seal_due(task, now_us);
@@ -229,6 +230,7 @@ static int task_poll(struct tide_step *step, int64_t now_us)
 static void task_close(struct tide_step *step, int64_t now_us)
 {
     struct tide_task *task = task_of(step);
+    task->plan.clock_us = 0; /* partitions are silent since they are read no more */
     /* Messages that are tried again, or wait for a lane, need no call: task_poll runs them until none is left. */
     for (uint32_t i = 0; i < task->filled; i++) {
         if (task->lanes[i].open)
@@ -251,7 +253,8 @@ static bool task_join(struct tide_step *step)
 static int64_t task_deadline_us(struct tide_step *step)
 {
     struct tide_task *task = task_of(step);
-    int64_t due_us = tide_retry_deadline(task);
+    int64_t due_us = tide_retry_deadline(task), clock_us = tide_task_clock_deadline(task);
+    due_us = clock_us < due_us ? clock_us : due_us;
     if (task->timers.held_count >
         0) /* something may come to this step after its poll, the last of the turn */
         due_us = tide_clock_us() + HELD_US < due_us ? tide_clock_us() + HELD_US : due_us;

@@ -2,6 +2,7 @@
  * engine/chain/task.h - the step run_task_with_multiprocessing. Each file calls those before it only:
  *   task_sizes.c    sizes of blocks and batches, and the gauge of batches in progress
  *   task_timers.c   event time: the watermark, and timers that are due
+ *   task_clock.c    the same, by the clock, where no message comes
  *   task_state.c    the state of a batch's keys: into its state block, and what became of it
  *   task_batch.c    takes a batch from the free list, gives it to the pool, finishes or rejects one of its records
  *   task_lanes.c    which lane a message goes to, which batches of a lane may run, and messages that wait for a full lane
@@ -169,8 +170,9 @@ struct tide_task {
         struct tide_firing *held; /* of partitions with timers that will be due then */
         uint32_t held_count, held_room;
         struct tide_due due; /* the first one of the first partition */
-        uint64_t untold; /* messages that are too far ahead, since the last line in the log ... */
-        int64_t told_us; /* ... at this time; 0 = none yet */
+        uint64_t untold;   /* messages that are too far ahead, since the last line in the log ... */
+        int64_t told_us;   /* ... at this time; 0 = none yet */
+        int64_t looked_us; /* when partitions were looked at last that are silent */
         int64_t observed_us; /* when the metric was; 0 = never */
     } timers;
 

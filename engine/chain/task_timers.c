@@ -19,7 +19,7 @@
 
 static const int64_t LOG_EVERY_US = 60000000, SECOND_US = 1000000;
 
-static struct tide_rises *find_rises(const struct tide_task *task, uint32_t index)
+struct tide_rises *tide_task_rises(const struct tide_task *task, uint32_t index)
 {
     const struct tide_chain *chain = task->step.chain;
     const struct tide_partition *partition = &chain->source->partitions[index];
@@ -34,19 +34,19 @@ static struct tide_rises *rises_of(const struct tide_task *task, struct tide_ori
     const struct tide_chain *chain = task->step.chain;
     const struct tide_source *source = chain->source;
     uint32_t index = tide_offsets_partition(chain->offsets, origin);
-    struct tide_rises *rises = find_rises(task, index);
+    struct tide_rises *rises = tide_task_rises(task, index);
     if (!rises || tide_timers_complete(tide_states_timers(chain->states), rises->line))
         return rises;
     for (uint32_t i = 0; i < source->partition_count; i++)
         if (source->partitions[i].number == rises->line->number && source->partitions[i].owned &&
-            !find_rises(task, i))
+            !tide_task_rises(task, i))
             return NULL;
     return rises;
 }
 
 /* ---- idle topics ---- */
 
-static bool is_at_end(const struct tide_task *task, uint32_t index)
+bool tide_task_is_at_end(const struct tide_task *task, uint32_t index)
 {
     const struct tide_chain *chain = task->step.chain;
     const struct tide_partition *partition = &chain->source->partitions[index];
@@ -62,13 +62,14 @@ static bool is_at_end(const struct tide_task *task, uint32_t index)
 static void look_for_idle(const struct tide_task *task, struct tide_rises *rises)
 {
     const struct tide_timeline *line = rises->line;
-    int64_t now_us = line->input_count > 1 ? tide_clock_us() : 0;
+    bool asked = line->input_count > 1 || task->plan.clock_us > 0;
+    int64_t now_us = asked ? tide_clock_us() : 0;
     rises->heard_us = now_us;
     for (uint32_t i = 0; i < line->input_count; i++) {
         struct tide_rises *input = line->inputs[i];
         input->idle = input != rises && task->plan.idle_us > 0 &&
                       now_us - input->heard_us >= task->plan.idle_us &&
-                      is_at_end(task, input->index);
+                      tide_task_is_at_end(task, input->index);
     }
 }
 
@@ -181,7 +182,8 @@ bool tide_task_next_timer(struct tide_task *task, struct tide_message *message)
             end_firing(task); /* its partition is read again */
             continue;
         }
-        int found = tide_states_due(chain->states, firing->rises->line, &task->timers.due);
+        int found = tide_states_due(chain->states, firing->rises->line,
+                                    tide_timers_watermark(firing->rises->line), &task->timers.due);
         if (found < 0) /* the run ends with the next poll */
             return false;
         if (found > 0) {
@@ -251,6 +253,14 @@ const char *tide_task_time_read(struct tide_task *task, struct tide_message *mes
     return tide_event_time_read(task->timers.time, message, &message->timestamp);
 }
 
+void tide_task_time_move(struct tide_task *task, struct tide_rises *rises,
+                         const struct tide_message *message, int64_t time_ms)
+{
+    look_what_came(task, rises);
+    tide_timers_rise(rises, counts_from(task, rises, message), time_ms);
+    hold(task, rises, message);
+}
+
 void tide_task_time_taken(struct tide_task *task, const struct tide_message *message)
 {
     struct tide_rises *rises = rises_of(task, message->origin);
@@ -260,10 +270,7 @@ void tide_task_time_taken(struct tide_task *task, const struct tide_message *mes
     bool ahead = is_ahead(task, message->timestamp);
     if (ahead)
         tell_ahead(task, message);
-    look_what_came(task, rises);
-    tide_timers_rise(rises, counts_from(task, rises, message),
-                     ahead ? INT64_MIN : message->timestamp);
-    hold(task, rises, message);
+    tide_task_time_move(task, rises, message, ahead ? INT64_MIN : message->timestamp);
 }
 
 void tide_task_tick(struct tide_step *step, const struct tide_message *message)
@@ -272,10 +279,7 @@ void tide_task_tick(struct tide_step *step, const struct tide_message *message)
     struct tide_rises *rises = task->timers.time ? rises_of(task, message->origin) : NULL;
     if (!rises)
         return;
-    look_what_came(task, rises);
-    tide_timers_rise(rises, counts_from(task, rises, message),
-                     message->timestamp + task->plan.grace_ms);
-    hold(task, rises, message);
+    tide_task_time_move(task, rises, message, message->timestamp + task->plan.grace_ms);
 }
 
 void tide_task_time_place(struct tide_task *task, const struct tide_message *message,

@@ -20,6 +20,8 @@
  * results of these have any offset, since they have that of their origin: there a time counts once all messages have come
  * that had been read when it came, and so all results that were under way then.
  *
+ * Where no message comes for a while the clock may move the watermark (task_clock.c).
+ *
  *   the watermark        as of a position: each rise is kept with the offset that made it, until a commit covers it. Then
  *                        it is a change of the entry TIDE_TIMERS_KEY, which is stored like any other
  *   timers, accepted     those whose change is not stored yet are in a heap here

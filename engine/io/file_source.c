@@ -226,6 +226,8 @@ static ssize_t source_poll(struct tide_source *source, struct tide_message *mess
         return 0;
     if (file->first == file->end)
         fetch_lines(file);
+    if (!file->regular) /* of a pipe that is all there is now */
+        file->partition.end = file->next_offset;
     size_t count = file->end - file->first;
     if (count > max)
         count = max;

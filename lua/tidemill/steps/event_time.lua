@@ -27,6 +27,9 @@ function event_time.options(default, default_text)
       help = "Of several topics that are read into one state: one that has nothing more to read, and of which nothing "
         .. "came for so long, does not hold the watermark of its partition until it has a message again. What it has "
         .. 'then may be late. 0: it always holds it.' },
+    { name = "clock_after", type = "time", unit = "seconds", min = 0, default = 0, default_text = "never",
+      help = "When nothing came in a partition for so long, timers and windows whose time the clock has passed, and "
+        .. "grace too, are due. 0: messages alone make them due." },
   }
 end
 
@@ -48,7 +51,7 @@ function event_time.check(values, fault, given)
     if reason then fault('option "time" = "%s": %s', values.time, reason) end
     return
   end
-  for _, name in ipairs { "time_unit", "grace", "max_ahead", "idle" } do
+  for _, name in ipairs { "time_unit", "grace", "max_ahead", "idle", "clock_after" } do
     if given[name] then fault('option "%s": is of use with the option time only', name) end
   end
 end
@@ -58,7 +61,7 @@ function event_time.plan(values, step)
   if not values.time then return end
   for name, value in pairs(time_of(values.time)) do step[name] = value end
   step.time_unit_ms = UNITS[values.time_unit]
-  step.idle_us = values.idle
+  step.idle_us, step.clock_us = values.idle, values.clock_after
   step.grace_ms, step.max_ahead_ms = math.floor(values.grace / 1000), math.floor(values.max_ahead / 1000)
 end
 
