@@ -179,6 +179,19 @@ describe("tidemill run --input-format json", function()
     assert.same({ 0, '{"key":"k","value":"a"}\n' }, { code, out })
   end)
 
+  it("tidemill run --input says that a file looks like whole messages where its lines are read as values", function()
+    local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'
+      .. 'tide.file_source { path = "in.txt" }, tide.file_sink { path = "out.txt" } }', {
+        ["whole.txt"] = '{"key":"k","value":"a"}\n', ["in.txt"] = '{"value":"a","level":"info"}\n' })
+    local _, out = run(folder, "tidemill run p.lua --input whole.txt --log-level warn")
+    assert.matches('^whole.txt looks like whole messages, as `tidemill record` .*{"key":"k","value":"a"}\n',
+      out)
+    for _, words in ipairs { "--input whole.txt --input-format lines", "--input in.txt", "--input - <whole.txt" } do
+      _, out = run(folder, "tidemill run p.lua --log-level warn " .. words)
+      assert.not_matches("looks like", out)
+    end
+  end)
+
   it("tidemill run --input-format json keeps a timestamp, and refuses by its name and line what is none"
     .. " of a record", function()
     local _, folder = pipeline_file.write('local tide = require "tidemill"\nreturn tide.pipeline "x" {\n'

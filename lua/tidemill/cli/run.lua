@@ -5,6 +5,7 @@ local engines = require("tidemill.plan.engines")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.plan.files")
 local in_place = require("tidemill.cli.in_place")
+local input = require("tidemill.cli.try.input")
 local metrics_options = require("tidemill.cli.metrics_options")
 local options = require("tidemill.cli.options")
 local plan = require("tidemill.plan.plan")
@@ -130,6 +131,21 @@ local function misfit(parsed, checked)
   end
 end
 
+local LONGEST_LOOK = 65536 -- bytes of the first line
+
+-- Lines of whole messages that are read as values are most likely not meant.
+local function look_at_input(parsed)
+  if not parsed.input or parsed.input == "-" or parsed.input_format or parsed.log_level == "error" then return end
+  local file = files.is_kept(parsed.input) and io.open(parsed.input, "rb")
+  if not file then return end
+  local line = (file:read(LONGEST_LOOK) or ""):match("^[^\n]*")
+  file:close()
+  if input.is_record_line(line) then
+    stderr.line(("%s looks like whole messages, as `tidemill record` writes them, but each line is read as a value; "
+      .. "--input-format json reads their keys, headers and values"):format(parsed.input))
+  end
+end
+
 -- The files that the plan does not know.
 local function reads_of(parsed)
   local reads = { { "--feed", parsed.feed } }
@@ -170,6 +186,7 @@ function run.run(parsed)
     stderr.failure("--report: %s", reason)
     return unwritable
   end
+  look_at_input(parsed)
   if checked.pipeline.settings.values.delivery == "exactly_once" and not checked.tables.exactly_once then
     stderr.line("with files in place of Kafka there are no transactions: this run is at_least_once")
   end

@@ -22,8 +22,13 @@ local function add(list, item)
   if item then list[#list + 1] = item end
 end
 
+--- Whether a file can be read without using it up, as a pipe would be.
+function files.is_kept(path)
+  return tide.C.tide_output_same(path, path)
+end
+
 local function text_of(path)
-  if not tide.C.tide_output_same(path, path) then return "" end -- nothing that reading would use up, as a pipe
+  if not files.is_kept(path) then return "" end
   local file = io.open(path, "rb")
   local text = file and file:read("*a") or ""
   if file then file:close() end

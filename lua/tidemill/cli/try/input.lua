@@ -35,6 +35,12 @@ local function read_record(text)
   return made
 end
 
+--- Whether a line is a whole message, as `tidemill record` writes it.
+function input.is_record_line(line)
+  local is_json, value = pcall(json.public.table, line)
+  return is_json and is_record(value)
+end
+
 --- Returns the message of a text: format "lines" = always a value, "json" = always a record, nil = what it looks like.
 --- Or nil and what is wrong.
 function input.message(text, format)
