@@ -23,8 +23,8 @@ const char *tide_file_source_path(const struct tide_source *source);
  * are worth it). False for anything else, or when it cannot be read. */
 bool tide_file_mark(const char *path, int64_t most, struct tide_store_position *position);
 /** A file that exists is truncated by start(). In format LINES a message is its value and a newline (null: only the
- * newline). In the JSON formats it is {"topic":, "key":, "headers":[{"name":, "value":}], "value":} on one line; a field
- * that is not UTF-8 has "_base64" appended to its name. A message is acknowledged once write(2) took its bytes; writing to
+ * newline). In the JSON formats it is {"topic":, "key":, "headers":[{"name":, "value":}], "value":} on one line, a recorded
+ * one with "timestamp": (ms since 1970) before the value; a field that is not UTF-8 has "_base64" appended to its name. A message is acknowledged once write(2) took its bytes; writing to
  * a pipe never blocks. */
 struct tide_sink *tide_file_sink_new(const struct tide_sink_plan *plan, struct tide_topics *topics,
                                      struct tide_loop *loop);

@@ -5,6 +5,7 @@
  * output. The format is for people and their tools (jq, grep), so a field is text wherever it can be, and base64 only
  * where it is not UTF-8. Start reading at write_out. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -57,7 +58,8 @@ static struct file_sink *sink_of(struct tide_sink *sink)
 
 /* ---- a message as text ---- */
 
-/* A recorded message (tidemill record) names the topic that it was read from, an output the one that it would go to. */
+/* A recorded message (tidemill record) names the topic that it was read from, and its time where it has one; an output the
+ * topic that it would go to. */
 static int add_json(struct file_sink *file, const struct tide_message *message)
 {
     struct tide_text *text = &file->buffer;
@@ -71,6 +73,8 @@ static int add_json(struct file_sink *file, const struct tide_message *message)
     tide_text_string(text, ",");
     int status = tide_json_headers(text, message->headers, message->headers_length, UINT32_MAX);
     tide_text_string(text, ",");
+    if (file->format == TIDE_OUTPUT_RECORDED && message->timestamp >= 0)
+        tide_text_format(text, "\"timestamp\":%" PRId64 ",", message->timestamp);
     tide_json_field(text, "value", message->value, message->value_length);
     tide_text_string(text, "}\n");
     return status;

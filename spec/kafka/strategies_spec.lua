@@ -79,8 +79,8 @@ kafka.describe("on a real Kafka", { output = { 1, { ["max.message.bytes"] = 5000
   end)
 
   it("record takes the first messages of a topic, commits nothing, and a spec may replay them", function()
-    kafka.produce(t.input, { { key = "k", value = '{"v":1}', headers = { { "h", "x" } }, partition = 0 },
-      { value = '{"v":2}', partition = 0 }, { value = '{"v":3}', partition = 0 } })
+    kafka.produce(t.input, { { key = "k", value = '{"v":1}', headers = { { "h", "x" } }, partition = 0,
+      timestamp = 1772000000123 }, { value = '{"v":2}', partition = 0 }, { value = '{"v":3}', partition = 0 } })
     local path = pipeline_file.folder() .. "/recorded.jsonl"
     local steps = definition [[
       tide.run_task { function(message)
@@ -92,11 +92,12 @@ kafka.describe("on a real Kafka", { output = { 1, { ["max.message.bytes"] = 5000
     local lines = files.lines(path)
     assert.equal(2, #lines)
     local first = cjson.decode(lines[1])
-    assert.same({ "k", '{"v":1}' }, { first.key, first.value })
+    assert.same({ "k", '{"v":1}', 1772000000123 }, { first.key, first.value, first.timestamp })
     assert.same({ {}, 0 }, { kafka.committed(t.group, t.input), inputs.count(t.output) })
     local test = testing.pipeline((engine.file(steps)))
     test:replay(path)
-    assert.produces(test, { { key = "k", value = '{"v":2}', headers = { { "h", "x" } } }, '{"v":4}' })
+    assert.produces(test, { { key = "k", value = '{"v":2}', headers = { { "h", "x" } }, timestamp = 1772000000123 },
+      '{"v":4}' })
     test:close()
   end)
 

@@ -12,9 +12,9 @@ local whole_number = require("tidemill.cli.dlq.filter").whole_number
 local record = {
   summary = "Write messages of a pipeline's source to a file, for a spec to replay.",
   description = "Write messages of a pipeline's source to a file, one JSON object a line (topic, key, headers, "
-    .. "value), for test:replay(FILE) of tidemill.testing and for `tidemill run --input FILE --input-format json`. It "
-    .. "reads in a group of its own, from the oldest message to the present end of the topic, and commits nothing. A "
-    .. "signal (Ctrl-C) ends it early; the file then has what was read by then.",
+    .. "timestamp, value), for test:replay(FILE) of tidemill.testing and for `tidemill run --input FILE "
+    .. "--input-format json`. It reads in a group of its own, from the oldest message to the present end of the "
+    .. "topic, and commits nothing. A signal (Ctrl-C) ends it early; the file then has what was read by then.",
 }
 
 function record.define(command)

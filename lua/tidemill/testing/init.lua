@@ -219,7 +219,8 @@ function Test:replay(path)
     local object, headers = cjson.decode(line), {}
     for i, header in ipairs(object.headers) do headers[i] = { field_of(header, "name"), field_of(header, "value") } end
     push_behind(self, arguments.message({ value = field_of(object, "value"), key = field_of(object, "key"),
-      headers = headers, topic = self:topic_of(object.topic) }, self.partitions, self.topics))
+      headers = headers, timestamp = tonumber(object.timestamp), topic = self:topic_of(object.topic) },
+      self.partitions, self.topics))
   end
   settle(self)
   return self
