@@ -319,7 +319,7 @@ function tide.unfold(options) end
 ---@field grace? number|string How far the watermark of a partition stays behind the newest time that came in it. A message may come this much later than newer ones and is still in time. (in seconds)
 ---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 ---@field idle? number|string Of several topics that are read into one state: one that has nothing more to read, and of which nothing came for so long, does not hold the watermark of its partition until it has a message again. What it has then may be late. 0: it always holds it. (in seconds)
----@field clock_after? number|string When nothing came in a partition for so long, timers and windows whose time the clock has passed, and grace too, are due. 0: messages alone make them due. (in seconds)
+---@field clock_after? number|string If no message came in a partition for this long, timers and windows become due by the clock, when it has passed their time plus grace. 0: only messages make them due. (in seconds)
 
 --- Runs functions that have a state for each key: function(message, state); it is kept in state_dir, and with kafka_source in a compacted topic (docs/state.md).
 ---```lua
@@ -350,7 +350,7 @@ function tide.keyed(options) end
 ---@field grace? number|string How far the watermark of a partition stays behind the newest time that came in it. A message may come this much later than newer ones and is still in time. (in seconds)
 ---@field max_ahead? number|string A time further ahead of the clock than this does not move the watermark. Such messages are counted, and named in the log. (in seconds)
 ---@field idle? number|string Of several topics that are read into one state: one that has nothing more to read, and of which nothing came for so long, does not hold the watermark of its partition until it has a message again. What it has then may be late. 0: it always holds it. (in seconds)
----@field clock_after? number|string When nothing came in a partition for so long, timers and windows whose time the clock has passed, and grace too, are due. 0: messages alone make them due. (in seconds)
+---@field clock_after? number|string If no message came in a partition for this long, timers and windows become due by the clock, when it has passed their time plus grace. 0: only messages make them due. (in seconds)
 
 --- Makes one value of the messages of a key in a window of time: tumbling, hopping, or sessions.
 ---```lua

@@ -28,8 +28,8 @@ function event_time.options(default, default_text)
         .. "came for so long, does not hold the watermark of its partition until it has a message again. What it has "
         .. 'then may be late. 0: it always holds it.' },
     { name = "clock_after", type = "time", unit = "seconds", min = 0, default = 0, default_text = "never",
-      help = "When nothing came in a partition for so long, timers and windows whose time the clock has passed, and "
-        .. "grace too, are due. 0: messages alone make them due." },
+      help = "If no message came in a partition for this long, timers and windows become due by the clock, when it "
+        .. "has passed their time plus grace. 0: only messages make them due." },
   }
 end
 
