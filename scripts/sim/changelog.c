@@ -326,6 +326,11 @@ static void reader_free(struct tide_changelog *reader)
     (void)reader;
 }
 
+void sim_changelog_open(void)
+{
+    memset(changelog.logs, 0, sizeof(changelog.logs));
+}
+
 struct tide_changelog *sim_changelog_reader(void)
 {
     static const struct tide_changelog_ops ops = {.start = reader_start,
@@ -338,8 +343,7 @@ struct tide_changelog *sim_changelog_reader(void)
                                                   .left = reader_left,
                                                   .free = reader_free};
     static struct tide_changelog reader = {&ops};
-    struct tide_text text = changelog.text;
-    memset(&changelog, 0, sizeof(changelog));
-    changelog.text = text;
+    changelog.open_count = 0;
+    memset(changelog.parts, 0, sizeof(changelog.parts));
     return &reader;
 }

@@ -16,5 +16,6 @@ void sim_fail(const char *format, ...)
     sim_print(stdout);
     printf("again: SIM_SEED=%llu make spec SPEC=spec/sim\n", (unsigned long long)sim.set.seed);
     fflush(stdout);
+    sim_folder_remove();
     _exit(1);
 }

@@ -22,6 +22,9 @@ void sim_state_newer(struct worker *worker, uint32_t state, const struct sim_val
 
 /* changelog.c */
 
+/** A run begins: they are empty. */
+void sim_changelog_open(void);
+/** That of a new engine. */
 struct tide_changelog *sim_changelog_reader(void);
 /** The sink takes a record of a changelog. */
 bool sim_changelog_send(const struct tide_message *message);

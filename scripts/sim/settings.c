@@ -161,6 +161,13 @@ static void draw_timers(uint64_t seed)
     set->rates.jump = set->rates.poison = 0;
 }
 
+/* What is stored outlives an engine; what is not is in the changelogs or read again. */
+static void draw_restarts(uint64_t seed)
+{
+    if (sim.set.has_state && sim_mix(seed, 40, 0, 0) % 2)
+        sim.set.rates.restart = 1 + (uint32_t)(sim_mix(seed, 41, 0, 0) % 4);
+}
+
 void sim_draw(uint64_t seed)
 {
     struct settings *set = &sim.set;
@@ -190,6 +197,7 @@ void sim_draw(uint64_t seed)
     draw_orders(seed);
     draw_state(seed);
     draw_timers(seed);
+    draw_restarts(seed);
 }
 
 void sim_print(FILE *file)
@@ -234,9 +242,10 @@ void sim_print(FILE *file)
             "  of 1024: filter %u, many %u, reject %u, poison %u, hang %u, large %u, crash %u, "
             "idle_crash %u, lie %u, fork_fails %u, block %u, partial %u, refuse %u, "
             "refuse_dead_letter %u, revoke %u, "
-            "lose %u, commit_fails %u, jump %u, abort %u, retry %u, resize %u\n",
+            "lose %u, commit_fails %u, jump %u, abort %u, retry %u, resize %u, restart %u\n",
             rates->filter, rates->many, rates->reject, rates->poison, rates->hang, rates->large,
             rates->crash, rates->idle_crash, rates->lie, rates->fork_fails, rates->block,
             rates->partial, rates->refuse, rates->refuse_dead_letter, rates->revoke, rates->lose,
-            rates->commit_fails, rates->jump, rates->abort, rates->retry, rates->resize);
+            rates->commit_fails, rates->jump, rates->abort, rates->retry, rates->resize,
+            rates->restart);
 }

@@ -11,6 +11,7 @@
  * Each file may call those above it:
  *   random.c        random numbers
  *   settings.c      draws the settings of a seed
+ *   folder.c        the folder of state, where engines are restarted
  *   fail.c          ends the program when a rule is broken
  *   model.c         what is right; dead_letters.c checks dead letters
  *   values.c, changelog.c   values of state, and the changelogs
@@ -85,7 +86,7 @@ struct rates {
     uint32_t filter, many, reject, poison, hang, large;
     uint32_t crash, idle_crash, lie, fork_fails, retry;
     uint32_t block, partial, refuse, refuse_dead_letter;
-    uint32_t revoke, lose, commit_fails, jump, abort, resize;
+    uint32_t revoke, lose, commit_fails, jump, abort, resize, restart;
 };
 
 struct settings {
@@ -195,6 +196,12 @@ struct sim_value {
     uint32_t by;     /* the index of the message that set the last one, from 1 on; 0 = none */
 };
 
+/* folder.c */
+const char *sim_folder(void);
+/** Makes it, or removes what it has. */
+void sim_folder_empty(void);
+void sim_folder_remove(void);
+
 /* fail.c */
 /** The engine broke a rule: prints it with the seed and the settings, and ends the program. */
 void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -230,6 +237,8 @@ void sim_workers_act(void);
 /* transaction.c */
 void sim_transaction_open(struct tide_sink_ops *ops);
 void sim_transaction_act(void);
+/** The engine is gone: a commit that was under way has arrived or not, and else all is aborted. */
+void sim_transaction_orphaned(void);
 /** A transaction is ending or being aborted: the sink takes nothing. */
 bool sim_transaction_busy(void);
 bool sim_transaction_aborting(void);

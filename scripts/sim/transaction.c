@@ -125,6 +125,14 @@ static void decide_commit(void)
         sim_visible(txn.entries[i].payload, txn.entries[i].dead_letter, txn.entries[i].level);
 }
 
+void sim_transaction_orphaned(void)
+{
+    if (txn.ending && !txn.decided && sim_roll(2))
+        decide_commit();
+    clear_txn();
+    sim_changelog_aborted();
+}
+
 static enum tide_transaction_result txn_result(struct tide_sink *sink, const char **text)
 {
     *text = "simulated";

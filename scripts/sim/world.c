@@ -41,6 +41,7 @@ static void build_engine(void)
         .join_timeout_us = 60000000,
         .message_timeout_us = set->message_timeout_us,
         .exactly_once = set->exactly_once,
+        .state_dir = set->rates.restart > 0 ? sim_folder() : NULL,
         .changelog = set->has_changelog ? sim_changelog_reader() : NULL,
         .changelog_sink = set->has_changelog && !set->exactly_once ? sim_changelog_sink() : NULL,
     };
@@ -69,7 +70,31 @@ static void fill_partitions(void)
     }
 }
 
-/* The engine is built with a source and a sink in memory, whose verbs are then replaced: it cannot tell the difference. */
+/* The engine has a source and a sink in memory, whose verbs are then replaced: it cannot tell the difference. */
+static void start_engine(void)
+{
+    build_engine();
+    sim_source_open();
+    sim_sink_open();
+    sim_workers_open();
+    if (tide_engine_start(sim.engine, &(struct tide_connection){0}) < 0)
+        sim_fail("the engine does not start: %s", tide_error());
+}
+
+/* The engine ends as by kill -9, since nothing is stored when it is freed, and another one starts on its store. */
+static void restart(void)
+{
+    sim_transaction_orphaned();
+    tide_engine_free(sim.engine);
+    sim.taken = sim.completed = sim.dropped = 0;
+    sim.tap = 0;
+    for (uint32_t i = 0; i < sim.set.partitions; i++) {
+        sim.partitions[i].state = AWAY;
+        sim.partitions[i].held = false;
+    }
+    start_engine();
+}
+
 static void begin_run(uint64_t seed, bool verbose)
 {
     uint64_t steps = sim.steps;
@@ -82,13 +107,12 @@ static void begin_run(uint64_t seed, bool verbose)
     tide_clock_hold(START_US);
     sim.may_fail = sim.set.dlq.kind == TIDE_DLQ_NONE || sim.set.dlq.max_invalid_ratio >= 0 ||
                    sim.set.dlq.max_consecutive_count >= 0;
-    build_engine();
+    if (sim.set.has_changelog)
+        sim_changelog_open();
+    if (sim.set.rates.restart > 0)
+        sim_folder_empty();
     fill_partitions();
-    sim_source_open();
-    sim_sink_open();
-    sim_workers_open();
-    if (tide_engine_start(sim.engine, &(struct tide_connection){0}) < 0)
-        sim_fail("the engine does not start: %s", tide_error());
+    start_engine();
 }
 
 static void run_turn(void)
@@ -141,6 +165,8 @@ static void run_action(void)
 {
     sim.steps++;
     resize();
+    if (sim_fault(sim.set.rates.restart))
+        restart();
     switch (sim_roll(8)) {
     case 0:
     case 1:
