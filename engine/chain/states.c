@@ -195,20 +195,12 @@ void tide_states_shrink(struct tide_states *states)
 
 /* ---- partitions ---- */
 
-static void drop_values(struct tide_states *states, int32_t number)
+void tide_states_reload(struct tide_states *states, int32_t number)
 {
     for (uint32_t i = 0; i < states->place_count; i++)
         for (struct tide_state_entry *entry = states->places[i]; entry; entry = entry->next)
             if (entry->partition == number)
                 tide_states_set_value(states, entry, NULL);
-}
-
-/* A batch of an assignment before may have read the old times. */
-void tide_states_reload(struct tide_states *states, uint32_t index, int32_t number)
-{
-    if (!tide_fault("bug.watermark_kept"))
-        tide_timers_forget(states->timers, index);
-    drop_values(states, number);
 }
 
 /* What is in flight of the partition is dropped, so nobody will say that it has ended. */
@@ -234,7 +226,7 @@ void tide_states_forget(struct tide_states *states, uint32_t index)
     partition->here--;
     for (uint32_t i = 0; i < states->state_count; i++)
         partition->logs[i].end = -1;
-    drop_values(states, number);
+    tide_states_reload(states, number);
 }
 
 void tide_states_free(struct tide_states *states)

@@ -133,8 +133,8 @@ bool tide_states_portion_is_full(uint32_t changes, size_t bytes);
 
 /** Keeps the failure, which is in tide_error(), and returns it. */
 int tide_states_failed(struct tide_states *states, int status);
-/** The values of a partition have to be read from the store again, and its times. */
-void tide_states_reload(struct tide_states *states, uint32_t index, int32_t number);
+/** The values of a partition have to be read from the store again. */
+void tide_states_reload(struct tide_states *states, int32_t number);
 void tide_states_fill_key(const struct tide_states *states, const struct tide_state_entry *entry,
                           struct tide_store_key *key);
 /** Drops values that are not in use, if there are too many. */

@@ -147,7 +147,7 @@ bool tide_states_ready(const struct tide_states *states, uint32_t index)
            states->indexes[index].ready;
 }
 
-/* A batch of an assignment before may have had values found meanwhile. */
+/* A batch of an assignment before may have had values found meanwhile. Times are read with a message of this one. */
 int tide_states_restored(struct tide_states *states, uint32_t index, int64_t begin)
 {
     const struct tide_state_index *at = &states->indexes[index];
@@ -157,7 +157,7 @@ int tide_states_restored(struct tide_states *states, uint32_t index, int64_t beg
     if (status < 0)
         return tide_states_failed(states, status);
     states->indexes[index].ready = true;
-    tide_states_reload(states, index, at->number);
+    tide_states_reload(states, at->number);
     if (begin <= at->newest)
         tide_log(TIDE_LOG_WARN,
                  "topic \"%s\" partition %d is read from offset %lld, and its state stands for the "
