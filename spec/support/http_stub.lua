@@ -87,10 +87,12 @@ function http_stub.registry(more)
     table.insert(versions[subject], #by_id)
     return 200, cjson.encode { id = #by_id }
   end
-  -- The answer has no schemaType for Avro, and the text of a .proto file unless a descriptor is asked for.
+  -- The answer has no schemaType for Avro (or null, as some registries say), and the text of a .proto file unless a
+  -- descriptor is asked for.
   local function shown(id, query, rest)
     local one = by_id[id]
-    rest.schemaType, rest.references, rest.schema = one.schemaType, one.references, one.schema
+    rest.schemaType = one.schemaType or rest.subject and cjson.null
+    rest.references, rest.schema = one.references or rest.subject and cjson.null, one.schema
     if one.schemaType and not query:find("format=serialized", 1, true) then rest.schema = "syntax ..." end
     return 200, cjson.encode(rest)
   end

@@ -101,8 +101,8 @@ end
 -- The schema of an answer; nil, the reason, and whether it may succeed later.
 local function made(self, answer, what)
   local kind = answer.schemaType
-  if kind ~= nil and kind ~= "AVRO" then
-    return nil, ("registry: %s is of type %s, where one of AVRO is wanted"):format(what, tostring(kind))
+  if type(kind) == "string" and kind ~= "AVRO" then -- absent or null: AVRO
+    return nil, ("registry: %s is of type %s, where one of AVRO is wanted"):format(what, kind)
   end
   if type(answer.schema) ~= "string" then return nil, ("registry: %s: the answer has no schema"):format(what) end
   local before = {}
