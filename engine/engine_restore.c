@@ -56,10 +56,10 @@ int tide_engine_restore(struct tide_engine *engine, const uint32_t *partitions, 
 
 void tide_engine_restore_end(struct tide_engine *engine, uint32_t partition)
 {
-    if (engine->changelog)
-        engine->changelog->ops->stop(engine->changelog, partition);
-    if (engine->changelog && engine->restore.since_us != 0)
-        tide_states_restore_rest(engine->chain.states); /* a failure is kept */
+    if (!engine->changelog)
+        return;
+    engine->changelog->ops->stop(engine->changelog, partition);
+    tide_states_restore_rest(engine->chain.states); /* a failure is kept */
 }
 
 static double seconds(const struct tide_restore *restore, int64_t now_us)
