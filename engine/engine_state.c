@@ -100,12 +100,25 @@ void tide_engine_drain(struct tide_engine *engine, int64_t deadline_us)
     enter(engine, TIDE_ENGINE_DRAINING, deadline_us);
 }
 
+/* Whatever zygotes and workers still send is left unread, so it would turn the loop all the time. */
+static void turn_away_from_workers(struct tide_engine *engine)
+{
+    struct tide_zygote *zygotes[] = {engine->zygote, engine->reload.other};
+    for (uint32_t i = 0; i < engine->pool_count; i++)
+        tide_pool_unwatch(engine->pools[i]);
+    for (size_t i = 0; i < 2; i++) {
+        if (zygotes[i])
+            tide_zygote_unwatch(zygotes[i]);
+    }
+}
+
 void tide_engine_fail(struct tide_engine *engine, int status, int64_t now_us)
 {
     if (engine->run.failure < 0)
         return; /* the first one is the cause of the others */
     engine->run.failure = status;
     snprintf(engine->run.failure_text, sizeof(engine->run.failure_text), "%s", tide_error());
+    turn_away_from_workers(engine);
     tide_engine_enter_state(engine, TIDE_ENGINE_FAILING, now_us);
 }
 

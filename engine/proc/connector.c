@@ -78,9 +78,11 @@ static void close_all(int *fds, uint32_t count)
     }
 }
 
-static void set_lost(void *connector)
+static void set_lost(void *context)
 {
-    ((struct tide_connector *)connector)->lost = true;
+    struct tide_connector *connector = context;
+    tide_loop_unwatch(connector->loop, connector->life); /* it is readable for ever */
+    connector->lost = true;
 }
 
 static int make_sockets(struct tide_connector *connector)

@@ -336,12 +336,18 @@ uint64_t tide_pool_workers_lost(const struct tide_pool *pool)
     return pool->workers.lost;
 }
 
+void tide_pool_unwatch(struct tide_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->slot_count; i++)
+        tide_loop_unwatch(pool->loop, pool->slots[i].socket);
+}
+
 void tide_pool_free(struct tide_pool *pool)
 {
     if (!pool)
         return;
+    tide_pool_unwatch(pool);
     for (uint32_t i = 0; i < pool->slot_count; i++) {
-        tide_loop_unwatch(pool->loop, pool->slots[i].socket);
         tide_worker_slot_release(&pool->slots[i]);
         free(pool->slots[i].hook.name);
         free(pool->slots[i].profile.bytes);

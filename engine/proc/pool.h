@@ -190,6 +190,8 @@ int32_t tide_pool_pid(const struct tide_pool *pool, uint32_t index);
 bool tide_pool_worker(const struct tide_pool *pool, uint32_t index, struct tide_worker_view *view);
 /** Workers lost since the start. */
 uint64_t tide_pool_workers_lost(const struct tide_pool *pool);
+/** It is polled no more: what its workers send no longer wakes the loop. */
+void tide_pool_unwatch(struct tide_pool *pool);
 void tide_pool_free(struct tide_pool *pool); /* NULL is fine */
 
 #endif

@@ -111,6 +111,8 @@ void tide_zygote_lookup_totals(const struct tide_zygote *zygote, struct tide_loo
 bool tide_zygote_keeps_lookups(const struct tide_zygote *zygote);
 /** Tells it which of these nobody reads: each job that its workers are in began at `since_us` or later. */
 void tide_zygote_unused_lookups(struct tide_zygote *zygote, int64_t since_us);
+/** Nothing is received from it any more, and no log is read before its end: neither wakes the loop. */
+void tide_zygote_unwatch(struct tide_zygote *zygote);
 /** Ends the zygote and with it the workers, and waits for it. One whose slots are another's has no workers, and is ended at
  * once. NULL is fine. */
 void tide_zygote_free(struct tide_zygote *zygote);

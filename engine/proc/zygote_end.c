@@ -76,11 +76,18 @@ static void leave_in_order(struct tide_zygote *zygote)
     }
 }
 
-static void free_log(struct tide_zygote *zygote, struct tide_worker_log *log)
+static void unwatch(const struct tide_zygote *zygote, int fd)
 {
-    if (log->engine_end >= 0)
-        tide_loop_unwatch(zygote->loop, log->engine_end);
-    tide_worker_log_free(log);
+    if (fd >= 0)
+        tide_loop_unwatch(zygote->loop, fd);
+}
+
+void tide_zygote_unwatch(struct tide_zygote *zygote)
+{
+    unwatch(zygote, zygote->engine_end);
+    unwatch(zygote, zygote->log.engine_end);
+    for (uint32_t i = 0; i < zygote->workers && !zygote->slots_elsewhere; i++)
+        unwatch(zygote, zygote->logs[i].engine_end);
 }
 
 static void free_slots(struct tide_zygote *zygote)
@@ -89,7 +96,7 @@ static void free_slots(struct tide_zygote *zygote)
         close(zygote->engine_ends[i]);
         if (zygote->worker_ends[i] >= 0)
             close(zygote->worker_ends[i]);
-        free_log(zygote, &zygote->logs[i]);
+        tide_worker_log_free(&zygote->logs[i]);
     }
     tide_connector_free(zygote->connector);
     tide_forker_free(zygote->forker);
@@ -120,15 +127,14 @@ void tide_zygote_free(struct tide_zygote *zygote)
 {
     if (!zygote)
         return;
-    if (zygote->engine_end >= 0)
-        tide_loop_unwatch(zygote->loop, zygote->engine_end);
+    tide_zygote_unwatch(zygote);
     if (zygote->pid > 0)
         end_process(zygote);
     if (zygote->engine_end >= 0)
         close(zygote->engine_end);
     if (zygote->zygote_end >= 0)
         close(zygote->zygote_end);
-    free_log(zygote, &zygote->log);
+    tide_worker_log_free(&zygote->log);
     if (!zygote->slots_elsewhere)
         free_slots(zygote);
     if (zygote->other)

@@ -346,6 +346,39 @@ describe('the dlq', function()
     assert.is_true(run:metric(0, 'RUN_COUNT').count < 300, run:metric(0, 'RUN_COUNT').count)
   end)
 
+  -- The run fails at message 3 while its worker is at message 5: what comes of that nobody reads any more.
+  local LATE = {
+    reports = '',
+    prints = [[io.stderr:write 'late\n']],
+    dies = 'os.exit(3)',
+  }
+  for what, act in pairs(LATE) do
+    it('a failure is not woken by a worker that ' .. what .. ' after it', function()
+      local C = require('tidemill.run.ffi').C
+      local late = assert(loadstring(act))
+      local run = fixture.new { limits = { max_log_lines = 10 }, steps = { { function(message)
+        if message.value == '3' then error 'bad' end
+        if message.value == '5' then
+          local from = os.clock()
+          while os.clock() - from < 0.05 do end
+          late()
+        end
+        return message
+      end, max_batch_size = 2, prefetch_batches = 2 } } }
+      C.tide_memory_hold(run.sink, true)
+      run:push_numbers(5)
+      run:start()
+      run.turn = 0.1
+      local looks = 0
+      run:turn_until(function(event)
+        looks = looks + 1
+        if looks == 8 then C.tide_memory_hold(run.sink, false) end
+        return event.kind == 'failed'
+      end)
+      assert.is_true(run:metric(0, 'RUN_COUNT').count < 300, run:metric(0, 'RUN_COUNT').count)
+    end)
+  end
+
   it('that fails is told by reason, and the last ones with what they said and where they came from', function()
     fixture.through({ { function(message)
       if message.value == '2' then return 5 end
