@@ -49,12 +49,13 @@ function piped_run.feed(text)
   pipe:flush()
 end
 
---- Feeds so many messages, which are the numbers that follow those fed so before. Returns how many these are in all.
+--- Feeds so many messages at once, which are the numbers that follow those fed so before. Returns how many these are in
+--- all.
 function piped_run.feed_numbers(count)
-  for _ = 1, count do
-    fed = fed + 1
-    piped_run.feed(fed .. "\n")
-  end
+  local lines = {}
+  for i = 1, count do lines[i] = fed + i .. "\n" end
+  piped_run.feed(table.concat(lines))
+  fed = fed + count
   return fed
 end
 
