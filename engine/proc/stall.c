@@ -66,7 +66,8 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
     if (work && look(stall, work, &unchanged) == TIDE_STALL_FALSE)
         return TIDE_STALL_FALSE;
     if (!unchanged) {
-        stall->stalled_us = stall->delay_us = 0;
+        stall->stalled_us = 0;
+        stall->delay_known = false;
         return TIDE_STALL_NONE;
     }
     stall->stalled_us += since_us < most_us ? since_us : most_us;
@@ -74,9 +75,11 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
     return stall->stalled ? TIDE_STALL_FOUND : TIDE_STALL_NONE;
 }
 
-bool tide_stall_wants_delay(const struct tide_stall *stall, int64_t limit_us)
+bool tide_stall_wants_delay(struct tide_stall *stall, int64_t limit_us)
 {
-    return stall->delay_us == 0 && stall->stalled_us > limit_us / 8;
+    bool wants = !stall->delay_known && stall->stalled_us > limit_us / 8;
+    stall->delay_known |= wants;
+    return wants;
 }
 
 bool tide_stall_excuse(struct tide_stall *stall, int64_t delay_us, int64_t limit_us)

@@ -27,11 +27,12 @@ struct tide_stall {
     uint32_t begun_again; /* how often `next` went back in this job */
     int64_t checked_us;   /* time of the last check */
     int64_t stalled_us;   /* time without progress, as far as it counts */
-    int64_t delay_us;     /* what tide_stall_delay_us said when it had stood still for a while */
-    int64_t cpu_from_us;  /* processor time of the worker when it was first seen here ... */
-    int64_t cpu_us;       /* ... and since then */
-    bool stalled;         /* reported: the worker is to be killed */
-    bool over_cpu;        /* ... since it used too much processor time */
+    int64_t delay_us;    /* what tide_stall_delay_us said when it had stood still for a while ... */
+    bool delay_known;    /* ... which it was asked */
+    int64_t cpu_from_us; /* processor time of the worker when it was first seen here ... */
+    int64_t cpu_us;      /* ... and since then */
+    bool stalled;        /* reported: the worker is to be killed */
+    bool over_cpu;       /* ... since it used too much processor time */
     int64_t asked_us; /* owned by pool_crash.c: when it was asked for its last words; 0 = not yet */
 };
 
@@ -48,8 +49,8 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
 /** To be called behind tide_stall_check, with the processor time of the worker (tide_stall_cpu_us) by now. True once: since it
  * was first seen at the record where it is, it has used more than `limit_us`. */
 bool tide_stall_check_cpu(struct tide_stall *stall, int64_t cpu_us, int64_t limit_us);
-/** True when it is time to read tide_stall_delay_us, for `delay_us` of the stall: once, while it stands still. */
-bool tide_stall_wants_delay(const struct tide_stall *stall, int64_t limit_us);
+/** True once, while it stands still: it is time to read tide_stall_delay_us, for `delay_us` of the stall. */
+bool tide_stall_wants_delay(struct tide_stall *stall, int64_t limit_us);
 /** To be called when it was FOUND, with the delay by now: a worker that was ready to run and had no processor has not stood
  * still meanwhile. True: so it is not stalled yet, and it is looked at further. */
 bool tide_stall_excuse(struct tide_stall *stall, int64_t delay_us, int64_t limit_us);

@@ -20,8 +20,6 @@
 
 /** What the entry of the pipeline begins with. Version 1 had no checksums but those of values. */
 #define TIDE_STORE_FORMAT "tidemill state 2 of "
-/** The reason why a store of another version is none of this one: it is not damaged. */
-#define TIDE_STORE_OTHER_FORMAT "it has the format of another version of tidemill"
 
 enum {
     TIDE_STORE_PREFIX = 9, /* of a value's key: 'S', state, partition */
@@ -54,6 +52,19 @@ struct tide_store {
 /** Ends the transaction, if there is one, and fails with the text of what LMDB said. */
 int tide_store_failed(struct tide_store *store, int code, const char *what);
 int tide_store_damaged(struct tide_store *store, const char *why);
+
+/** What an entry of the table is. */
+enum tide_store_entry {
+    TIDE_ENTRY_SOUND,
+    TIDE_ENTRY_OTHER_FORMAT, /* of a store that another version has written; it is not damaged */
+    TIDE_ENTRY_NONE,         /* of a store at all */
+    TIDE_ENTRY_WRONG_VALUE,  /* its checksum, or its size */
+    TIDE_ENTRY_WRONG         /* the checksum of one that is no value */
+};
+/** What is wrong with one that is not SOUND. */
+const char *tide_store_entry_text(enum tide_store_entry entry);
+/** The store has an entry that is not SOUND: what tide_store_damaged does, unless it has another format. */
+int tide_store_refuse(struct tide_store *store, enum tide_store_entry entry);
 /** Checks what stands at a key, and gives it: 1, or negative. */
 int tide_store_read_value(struct tide_store *store, const struct MDB_val *key,
                           const struct MDB_val *data, struct tide_store_value *value);
@@ -80,8 +91,7 @@ bool tide_store_is_value(const struct MDB_val *key, const struct MDB_val *data,
                          struct tide_store_value *value);
 /** The checksum of an entry that is no value, which stands behind its data. */
 uint32_t tide_store_checksum(const struct MDB_val *key, const char *data, size_t length);
-/** What is wrong with an entry of the table; NULL = nothing. */
-const char *tide_store_check_entry(const struct MDB_val *key, const struct MDB_val *data);
+enum tide_store_entry tide_store_check_entry(const struct MDB_val *key, const struct MDB_val *data);
 
 /* store_check.c */
 

@@ -46,6 +46,7 @@ struct tide_store_check {
     struct tide_store_part *parts;
     uint32_t part_count;
     _Atomic uint32_t next; /* part that no walker has begun */
+    bool other_format;     /* of what is wrong with it: another version has written it */
 };
 
 struct tide_store_walker {
@@ -57,10 +58,11 @@ struct tide_store_walker {
     struct tide_store_counts found;
     char last[TIDE_STORE_PAGE_MOST]; /* the key that the next one has to be behind ... */
     size_t last_length;
-    bool or_equal;   /* ... or equal to, since it only separates */
-    bool any;        /* there is one */
-    uint32_t part;   /* that is damaged */
-    const char *why; /* it is damaged; NULL = it is not, as far as the walker has been */
+    bool or_equal;     /* ... or equal to, since it only separates */
+    bool any;          /* there is one */
+    uint32_t part;     /* that is damaged */
+    const char *why;   /* it is damaged; NULL = it is not, as far as the walker has been */
+    bool other_format; /* it is not: another version has written it */
 };
 
 /** Reads so many bytes of the file. NULL, or what is wrong. */

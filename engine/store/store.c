@@ -73,7 +73,7 @@ int tide_store_get_position(struct tide_store *store, const char *input, int32_t
     MDB_val key = position_key(input, partition, &room), data;
     int found = get(store, &key, &data);
     if (found == 1 && (data.mv_size != sizeof(*position) + sizeof(uint32_t) ||
-                       tide_store_check_entry(&key, &data)))
+                       tide_store_check_entry(&key, &data) != TIDE_ENTRY_SOUND))
         return tide_store_damaged(store, "the checksum of a position is wrong");
     if (found == 1)
         memcpy(position, data.mv_data, sizeof(*position));

@@ -17,14 +17,35 @@ static bool is_full(const struct tide_store *store, int code)
     return code == ENOSPC || (code == EIO && statvfs(store->dir, &disk) == 0 && disk.f_bavail == 0);
 }
 
-int tide_store_damaged(struct tide_store *store, const char *why)
+static int fail_data(struct tide_store *store, const char *is, const char *why)
 {
-    bool other = strcmp(why, TIDE_STORE_OTHER_FORMAT) == 0;
     tide_store_rollback(store);
     return tide_fail(TIDE_EDATA,
                      "the store %s is %s (%s); without it the state is restored where it has a "
                      "changelog, and on files begins empty and reads its input from the start",
-                     store->dir, other ? "not read" : "damaged", why);
+                     store->dir, is, why);
+}
+
+int tide_store_damaged(struct tide_store *store, const char *why)
+{
+    return fail_data(store, "damaged", why);
+}
+
+const char *tide_store_entry_text(enum tide_store_entry entry)
+{
+    static const char *const why[] = {
+        [TIDE_ENTRY_OTHER_FORMAT] = "it has the format of another version of tidemill",
+        [TIDE_ENTRY_NONE] = "an entry is none of a store",
+        [TIDE_ENTRY_WRONG_VALUE] = "the checksum of a value is wrong",
+        [TIDE_ENTRY_WRONG] = "the checksum of an entry is wrong",
+    };
+    return why[entry];
+}
+
+int tide_store_refuse(struct tide_store *store, enum tide_store_entry entry)
+{
+    return fail_data(store, entry == TIDE_ENTRY_OTHER_FORMAT ? "not read" : "damaged",
+                     tide_store_entry_text(entry));
 }
 
 int tide_store_failed(struct tide_store *store, int code, const char *what)

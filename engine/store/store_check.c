@@ -132,7 +132,10 @@ static const char *gather(struct tide_store_walker **walkers, uint32_t count,
         if (walker->why && (!failed || walker->part < failed->part))
             failed = walker;
     }
-    return failed ? failed->why : NULL;
+    if (!failed)
+        return NULL;
+    walkers[0]->check->other_format = failed->other_format;
+    return failed->why;
 }
 
 static const char *walk_tree(struct tide_store_check *check, uint64_t root,
@@ -238,5 +241,7 @@ int tide_store_check_file(struct tide_store *store)
         why = check_trees(&check, (uint64_t)file.st_size);
     if (check.fd >= 0)
         close(check.fd);
+    if (check.other_format)
+        return tide_store_refuse(store, TIDE_ENTRY_OTHER_FORMAT);
     return why ? tide_store_damaged(store, why) : TIDE_OK;
 }

@@ -56,21 +56,20 @@ static bool is_of_other_format(const MDB_val *data)
             memcmp(data->mv_data, format, sizeof(format) - 1) != 0);
 }
 
-const char *tide_store_check_entry(const MDB_val *key, const MDB_val *data)
+enum tide_store_entry tide_store_check_entry(const MDB_val *key, const MDB_val *data)
 {
     struct tide_store_value value;
     uint32_t check;
     char what = key->mv_size > 0 ? *(const char *)key->mv_data : 0;
     if (what == 'S' && key->mv_size >= TIDE_STORE_PREFIX &&
         key->mv_size <= TIDE_STORE_PREFIX + TIDE_STORE_KEY)
-        return tide_store_is_value(key, data, &value) ? NULL : "the checksum of a value is wrong";
+        return tide_store_is_value(key, data, &value) ? TIDE_ENTRY_SOUND : TIDE_ENTRY_WRONG_VALUE;
     if (what == 'I' && is_of_other_format(data))
-        return TIDE_STORE_OTHER_FORMAT;
+        return TIDE_ENTRY_OTHER_FORMAT;
     if (!what || !strchr("INPT", what) || data->mv_size < sizeof(check))
-        return "an entry is none of a store";
+        return TIDE_ENTRY_NONE;
     size_t length = data->mv_size - sizeof(check);
     memcpy(&check, (const char *)data->mv_data + length, sizeof(check));
-    return check == tide_store_checksum(key, data->mv_data, length)
-               ? NULL
-               : "the checksum of an entry is wrong";
+    return check == tide_store_checksum(key, data->mv_data, length) ? TIDE_ENTRY_SOUND
+                                                                    : TIDE_ENTRY_WRONG;
 }

@@ -100,9 +100,9 @@ static int get_text(struct tide_store *store, MDB_val *key, MDB_val *data)
     int code = mdb_get(store->reader, store->table, key, data);
     if (code && code != MDB_NOTFOUND)
         return tide_store_failed(store, code, "read");
-    const char *why = code ? NULL : tide_store_check_entry(key, data);
-    if (why)
-        return tide_store_damaged(store, why);
+    enum tide_store_entry entry = code ? TIDE_ENTRY_SOUND : tide_store_check_entry(key, data);
+    if (entry != TIDE_ENTRY_SOUND)
+        return tide_store_refuse(store, entry);
     data->mv_size -= code ? 0 : sizeof(uint32_t);
     return code ? 0 : 1;
 }

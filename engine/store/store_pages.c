@@ -154,8 +154,9 @@ static bool check_leaf_entry(struct tide_store_walker *walker, const char *node,
     walker->found.entries++;
     if (walker->check->tree == TIDE_STORE_FREE)
         return check_free(walker, key, &data);
-    const char *why = tide_store_check_entry(key, &data);
-    return why ? wrong(walker, why) : true;
+    enum tide_store_entry entry = tide_store_check_entry(key, &data);
+    walker->other_format = entry == TIDE_ENTRY_OTHER_FORMAT;
+    return entry == TIDE_ENTRY_SOUND || wrong(walker, tide_store_entry_text(entry));
 }
 
 /* ---- pages ---- */

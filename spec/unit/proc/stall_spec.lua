@@ -92,6 +92,17 @@ describe("the stall detector", function()
     assert.is_true(stall.stalled)
   end)
 
+  it("the stall detector asks the kernel once while a worker stands still, also of one that never waited", function()
+    for _ = 1, 2 do look(12, ONE, LIMIT_US / 4) end
+    assert.is_true(C.tide_stall_wants_delay(stall, LIMIT_US))
+    stall.delay_us = 0
+    look(12, ONE, LIMIT_US / 4)
+    assert.is_false(C.tide_stall_wants_delay(stall, LIMIT_US))
+    look(13, ONE)
+    for _ = 1, 2 do look(13, ONE, LIMIT_US / 4) end
+    assert.is_true(C.tide_stall_wants_delay(stall, LIMIT_US))
+  end)
+
   it("the stall detector believes the clock where the kernel does not tell of processors", function()
     for _ = 1, 5 do look(12, ONE, LIMIT_US / 4) end
     stall.delay_us = -1
