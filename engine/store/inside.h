@@ -8,6 +8,7 @@
  *   store.c         values, positions, transactions
  *   store_open.c    opens and closes: whose store it is, and which states it has
  *   store_walk.c    goes through what it holds
+ *   store_drop.c    deletes a state
  *   store_check.c   checks the file before LMDB opens it, in several threads
  *   store_pages.c   goes through its pages for that (pages.h) */
 #ifndef TIDE_STORE_INSIDE_H
@@ -22,7 +23,8 @@
 #define TIDE_STORE_FORMAT "tidemill state 2 of "
 
 enum {
-    TIDE_STORE_PREFIX = 9, /* of a value's key: 'S', state, partition */
+    TIDE_STORE_PREFIX = 9,   /* of a value's key: 'S', state, partition */
+    TIDE_STORE_POSITION = 9, /* of a position's key: 'P', input */
     TIDE_STORE_ROOM = TIDE_STORE_KEY + TIDE_STORE_PREFIX + 8 /* for any key of the table */
 };
 
@@ -72,6 +74,8 @@ int tide_store_read_value(struct tide_store *store, const struct MDB_val *key,
 int tide_store_read(struct tide_store *store);
 /** The same of a write. TIDE_BUSY: the map was full, and has grown. */
 int tide_store_write_failed(struct tide_store *store, int code, const char *what);
+/** Writes what the keys of all positions of an input begin with: TIDE_STORE_POSITION bytes; the partition follows. */
+void tide_store_name_positions(const char *input, char *to);
 /** Writes four bytes in big endian. */
 void tide_store_number(char *to, uint32_t number);
 

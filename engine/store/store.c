@@ -25,15 +25,11 @@ static MDB_val value_key(const struct tide_store_key *key, struct tide_store_roo
     return (MDB_val){TIDE_STORE_PREFIX + key->length, room->bytes};
 }
 
-/* An input's name may be a long path: its hash stands for it. */
 static MDB_val position_key(const char *input, int32_t partition, struct tide_store_room *room)
 {
-    uint64_t hash = tide_store_hash(0, input, strlen(input));
-    room->bytes[0] = 'P';
-    tide_store_number(room->bytes + 1, (uint32_t)(hash >> 32));
-    tide_store_number(room->bytes + 5, (uint32_t)hash);
-    tide_store_number(room->bytes + 9, (uint32_t)partition);
-    return (MDB_val){13, room->bytes};
+    tide_store_name_positions(input, room->bytes);
+    tide_store_number(room->bytes + TIDE_STORE_POSITION, (uint32_t)partition);
+    return (MDB_val){TIDE_STORE_POSITION + 4, room->bytes};
 }
 
 int tide_store_read_value(struct tide_store *store, const MDB_val *key, const MDB_val *data,

@@ -113,6 +113,11 @@ int tide_store_next(struct tide_store *store, struct tide_store_walk *walk,
                     struct tide_store_value *value);
 /** Bytes of the store's file. */
 uint64_t tide_store_bytes(struct tide_store *store);
+/** Opens a store that tide_store_look could read, to drop states of it: nobody else has it meanwhile. */
+struct tide_store *tide_store_change(const char *dir, const char *pipeline, int *status);
+/** Deletes a state: its values, timers and name, and with `input` (its changelog; NULL = none) how far that was read into
+ * it. In several transactions, which are synced; after a failure it may be called again. */
+int tide_store_drop(struct tide_store *store, uint32_t number, const char *input);
 /** Empties the store: states, positions, and whose it is. In one transaction of its own, which is synced. */
 int tide_store_empty(struct tide_store *store);
 /** The keys of this state may have timers: from now on puts and deletes keep the list of them (tide_store_next_timer). */

@@ -102,6 +102,15 @@ int tide_store_read(struct tide_store *store)
     return TIDE_OK;
 }
 
+/* An input's name may be a long path: its hash stands for it. */
+void tide_store_name_positions(const char *input, char *to)
+{
+    uint64_t hash = tide_store_hash(0, input, strlen(input));
+    to[0] = 'P';
+    tide_store_number(to + 1, (uint32_t)(hash >> 32));
+    tide_store_number(to + 5, (uint32_t)hash);
+}
+
 void tide_store_number(char *to, uint32_t number)
 {
     for (int i = 0; i < 4; i++)

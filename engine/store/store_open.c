@@ -236,8 +236,8 @@ struct tide_store *tide_store_open_copy(const char *dir, const char *pipeline)
     return set_aside(dir) < 0 ? NULL : open_store(dir, pipeline, 0, true);
 }
 
-/* Whoever reads keeps engines away meanwhile, and no other reader. */
-static int lock_to_read(struct tide_store *store)
+/* Whoever reads keeps engines away meanwhile, and no other reader; who changes it keeps all away. */
+static int lock_what_is_there(struct tide_store *store, int lock)
 {
     char path[4200];
     struct stat file;
@@ -248,7 +248,7 @@ static int lock_to_read(struct tide_store *store)
     if (store->lock < 0)
         return tide_fail(TIDE_ECONFIG, "state_dir %s: cannot open it: %s", store->dir,
                          strerror(errno));
-    if (flock(store->lock, LOCK_SH | LOCK_NB) < 0)
+    if (flock(store->lock, lock | LOCK_NB) < 0)
         return tide_fail(TIDE_ETEMPORARY,
                          "state_dir %s: an engine has it; stop that first, or ask it: GET "
                          "/state/NAME/KEY, where its metrics are served",
@@ -261,20 +261,31 @@ static int lock_to_read(struct tide_store *store)
     return TIDE_OK;
 }
 
-struct tide_store *tide_store_look(const char *dir, const char *pipeline, int *status)
+static struct tide_store *open_what_is_there(const char *dir, const char *pipeline, bool changes,
+                                             int *status)
 {
     struct tide_store *store = tide_alloc(sizeof(*store));
     store->map = FIRST_MAP;
     store->dir = tide_copy(dir);
-    *status = lock_to_read(store);
+    *status = lock_what_is_there(store, changes ? LOCK_EX : LOCK_SH);
     if (*status == TIDE_OK)
-        *status = open_environment(store, MDB_RDONLY);
+        *status = open_environment(store, changes ? 0 : MDB_RDONLY);
     if (*status == TIDE_OK)
         *status = check_pipeline(store, pipeline, false);
     if (*status == TIDE_OK)
         return store;
     tide_store_close(store);
     return NULL;
+}
+
+struct tide_store *tide_store_look(const char *dir, const char *pipeline, int *status)
+{
+    return open_what_is_there(dir, pipeline, false, status);
+}
+
+struct tide_store *tide_store_change(const char *dir, const char *pipeline, int *status)
+{
+    return open_what_is_there(dir, pipeline, true, status);
 }
 
 /* The hash of its name, so that no number has to be given out; two names with one hash are refused like two keys. */

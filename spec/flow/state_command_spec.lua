@@ -9,9 +9,11 @@ local http = require 'spec.support.http'
 local piped_run = require 'spec.support.piped_run'
 local pipeline_file = require 'spec.support.pipeline_file'
 local process = require 'spec.support.process'
+local store_of = require 'tidemill.run.store'
 local wait = require 'spec.support.wait'
 
 local PROGRAM = require('spec.support.program').path
+local FAULTY = 'build/faults/tidemill'
 
 local PIPELINE = [[
 local tide = require "tidemill"
@@ -130,6 +132,38 @@ describe('tidemill state', function()
     assert.equal(5, select(2, files.read(folder .. '/out'):gsub('\n', '')))
   end)
 
+  it('drops a state that no step has, and no other; what was ended half way is done again', function()
+    assert.equal(0, (process.run { PROGRAM, 'run', path }))
+    local counts, NONE = lines 'export', 'no step has the state "seen, by json:k"'
+    write('p.lua', pipeline(folder, false):gsub('state = { "counts", "seen" }', 'state = "counts"')
+      :gsub('function%(m, state%).-\n  end,', 'function() end,'))
+    local function drop(expected, said, ...)
+      local code, out, err = state('drop', ...)
+      assert.same({ expected, '' }, { code, out }, err)
+      assert.is_truthy(err:find(said, 1, true), err)
+    end
+    local function run_says(text)
+      local code, _, err = process.run { PROGRAM, 'run', path }
+      assert.equal(0, code, err)
+      return err:find(text, 1, true) ~= nil
+    end
+    assert.is_true(run_says(NONE))
+    drop(78, 'a step has the state "counts"; only one that no step has is dropped', 'counts', '--yes')
+    drop(64, 'sen: the store has no state of that name; left over are seen', 'sen', '--yes')
+    drop(64, 'say --yes', 'seen')
+    local half = process.run({ FAULTY, 'state', path, 'drop', 'seen', '--yes' },
+      { env = { TIDE_FAULTS = 'store.committed=1:kill9' } })
+    assert.not_equal(0, half)
+    assert.is_true(run_says(NONE))
+    drop(0, 'the state "seen" is deleted\n', 'seen', '--yes')
+    drop(64, 'none is left over', 'seen', '--yes')
+    assert.is_false(run_says(NONE))
+    for i = #counts, 1, -1 do
+      if counts[i]:find('"seen"', 1, true) then table.remove(counts, i) end
+    end
+    assert.same(counts, lines 'export')
+  end)
+
   -- A store as an engine has left it: partitions = { [number] = { offset, key = value } }.
   local function make_store(dir, partitions)
     local store = C.tide_store_open(dir, 'counts, with the changelog of t', 0)
@@ -169,6 +203,15 @@ describe('tidemill state', function()
     assert.equal(3, #lines('list', '--limit', '3'))
     local size = cjson.decode(lines('size')[1])
     assert.same({ state = 'counts', by = 'key', keys = 4, bytes = 16, expired = 0 }, size.states[1])
+    write('p.lua', (files.read(path):gsub('state = "counts"', 'state = "other"')))
+    local code, _, err = state('drop', 'counts', '--yes')
+    assert.equal(0, code, err)
+    assert.is_truthy(err:find('deleted here; its topic counts.counts.changelog stays: delete it too', 1, true), err)
+    for _, dir in ipairs { '/state', '/state-1', '/state-2' } do
+      local left = assert(store_of.look(folder .. dir, 'counts'))
+      assert.same({}, left:states())
+      left:free()
+    end
   end)
 
   describe('while the pipeline runs', function()

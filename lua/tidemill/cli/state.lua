@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- cli/state.lua: tidemill state FILE get|list|export|size|reset: what tide.keyed has kept. Each action is a file of
--- cli/state.
+-- cli/state.lua: tidemill state FILE get|list|export|size|drop|reset: what tide.keyed has kept. Each action is a file
+-- of cli/state.
 local actions = require("tidemill.cli.actions")
 local options = require("tidemill.cli.options")
 
@@ -16,7 +16,7 @@ local state = {
 }
 
 --- In the order of the help.
-state.actions = { "get", "list", "export", "size", "reset" }
+state.actions = { "get", "list", "export", "size", "drop", "reset" }
 
 --- Returns the commands of the actions, by name.
 function state.define(command, add_help)

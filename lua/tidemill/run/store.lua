@@ -35,6 +35,18 @@ function store.empty(dir, pipeline)
   return true
 end
 
+--- Deletes a state (of Store:states), and how far `changelog` (nil: none) was read into it; true.
+function store.drop(dir, pipeline, state, changelog)
+  local status = ffi.new "int[1]"
+  local handle = C.tide_store_change(dir, pipeline, status)
+  if handle == nil then return failure(status[0]) end
+  status = C.tide_store_drop(handle, state.number, changelog)
+  local reason = library.error()
+  C.tide_store_close(handle)
+  if status < 0 then return nil, reason, tonumber(status) end
+  return true
+end
+
 --- The states in the store: an array of { name, by, number }.
 function Store:states()
   local list, state, after = {}, ffi.new "struct tide_store_state", -1

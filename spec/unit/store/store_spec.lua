@@ -105,6 +105,49 @@ describe("the store", function()
     assert.is_nil(get "b")
   end)
 
+  it("drops a state with its timers and its place in its changelog, however large it is, and nothing else", function()
+    local store_of = require "tidemill.run.store"
+    local states, number = {}, ffi.new "uint32_t[1]"
+    for _, name in ipairs { "gone", "kept" } do
+      assert.equal(0, C.tide_store_state(store, name, "key", number))
+      states[name] = { name = name, number = number[0] }
+      C.tide_store_has_timers(store, number[0])
+    end
+    local timed = ffi.string(ffi.new("int64_t[1]", 5), 8) .. "v"
+    local plain = ffi.new("struct tide_store_value", { 0, C.TIDE_STATE_STRING, 1, "v" })
+    local kind = C.TIDE_STATE_STRING + C.TIDE_STATE_TIMED
+    local with_timer = ffi.new("struct tide_store_value", { 0, kind, #timed, timed })
+    assert.equal(0, C.tide_store_begin(store))
+    for name, state in pairs(states) do
+      for i = 1, name == "gone" and 60000 or 3 do
+        local bytes = "k" .. i
+        local at = ffi.new("struct tide_store_key", state.number, i % 3 - 1, bytes, #bytes)
+        assert.equal(0, C.tide_store_put(store, at, i % 1000 == 1 and with_timer or plain))
+      end
+      for _, partition in ipairs { 0, 7 } do
+        assert.equal(0, C.tide_store_put_position(store, "p." .. name .. ".changelog", partition,
+          ffi.new("struct tide_store_position", { 9 })))
+      end
+    end
+    assert.equal(0, C.tide_store_put_position(store, "t", 0, ffi.new("struct tide_store_position", { 4 })))
+    assert.equal(0, C.tide_store_commit(store))
+    assert.is_nil((store_of.drop(folder, "p", states.gone, "p.gone.changelog"))) -- an engine has it
+    C.tide_store_close(store)
+    assert.is_nil((store_of.drop(folder, "other", states.gone)))
+    assert.is_true(store_of.drop(folder, "p", states.gone, "p.gone.changelog"))
+    assert.is_true(store_of.drop(folder, "p", states.gone)) -- there is nothing left of it
+    local look = assert(store_of.look(folder, "p"))
+    assert.same({ {}, { 0, 1, -1 } }, { look:partitions(states.gone), look:partitions(states.kept) })
+    assert.equal(1, #look:states())
+    assert.same({ -1, -1, 9, 9, 4 }, { look:position("p.gone.changelog", 0), look:position("p.gone.changelog", 7),
+      look:position("p.kept.changelog", 0), look:position("p.kept.changelog", 7), look:position("t", 0) })
+    look:free()
+    store = assert(open(folder))
+    local timer = ffi.new "struct tide_store_timer"
+    assert.same({ 0, 1 }, { C.tide_store_next_timer(store, states.gone.number, 0, timer),
+      C.tide_store_next_timer(store, states.kept.number, 0, timer) })
+  end)
+
   it("says that another topic needs another name of the pipeline, and another pipeline another folder", function()
     local dir = folder .. "-k"
     local first = assert(open(dir, "p, with the changelog of t"))

@@ -39,6 +39,33 @@ function stores.look(dir, pipeline, topic)
   return self.list[2] and self or self.list[1]
 end
 
+local Place = {}
+Place.__index = Place
+
+--- Deletes the state there, and how far `changelog` (nil: none) was read into it; true, or nil, reason and status.
+function Place:drop(changelog)
+  return store.drop(self.dir, self.pipeline, self.state, changelog)
+end
+
+--- Where each state is, by its name: arrays of places, which can be dropped. Nothing is open any more then.
+function stores.find(dir, pipeline, topic)
+  local found = {}
+  for _, folder in ipairs(topic and folders(dir) or { dir }) do
+    local one, reason, status = store.look(folder, pipeline)
+    if not one then return nil, reason, status end
+    local states
+    states, reason, status = one:states()
+    one:free()
+    if not states then return nil, reason, status end
+    for _, state in ipairs(states) do
+      found[state.name] = found[state.name] or {}
+      local place = { dir = folder, pipeline = pipeline, state = state }
+      table.insert(found[state.name], setmetatable(place, Place))
+    end
+  end
+  return found
+end
+
 --- Of each name once, with its numbers in the stores.
 function Stores:states()
   local list, by_name = {}, {}
