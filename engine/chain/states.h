@@ -181,7 +181,7 @@ int64_t tide_states_log(const struct tide_states *states, uint32_t state, uint32
 /** Takes records of changelogs, which are copied and stored once there are many: of each key and value, partition and offset
  * count, and as the origin's partition the index of the source, as its sequence the state. Those of one partition and state
  * are in order. */
-int tide_states_restore(struct tide_states *states, const struct tide_message *records,
+int tide_states_restore(struct tide_states *states, const struct tide_message *messages,
                         size_t count);
 /** Stores those that were taken and are not stored yet. */
 int tide_states_restore_rest(struct tide_states *states);

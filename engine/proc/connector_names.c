@@ -78,7 +78,7 @@ static void parse(struct host *host, const char *text)
     host->port = (uint32_t)atoi(colon + 1);
     bool brackets = *text == '[';
     host->name = tide_copy(text + brackets);
-    host->name[colon - text - 2 * brackets] = 0;
+    host->name[colon - text - (brackets ? 2 : 0)] = 0;
     int family = strchr(host->name, ':') ? AF_INET6 : AF_INET;
     host->numeric = inet_pton(family, host->name, bytes) == 1 && add(&host->now, family, bytes);
 }
