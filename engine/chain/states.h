@@ -201,6 +201,9 @@ struct tide_timers *tide_states_timers(const struct tide_states *states);
 struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state, uint32_t index,
                                      const char *topic, int32_t number);
 
+/** How many timers of a state wait in the store, as of the last commit. */
+uint64_t tide_states_waiting_timers(const struct tide_states *states, uint32_t state);
+
 struct tide_due {
     struct tide_state_entry *entry; /* its key has this timer */
     int64_t at;

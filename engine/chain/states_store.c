@@ -58,8 +58,8 @@ int tide_states_open(struct tide_states *states)
     for (uint32_t i = 0; i < states->state_count && status == TIDE_OK; i++) {
         struct tide_state_named *state = &states->states[i];
         status = tide_store_state(states->store, state->name, state->by, &state->number);
-        if (tide_timers_has(states->timers, i))
-            tide_store_has_timers(states->store, state->number);
+        if (status == TIDE_OK && tide_timers_has(states->timers, i))
+            status = tide_store_has_timers(states->store, state->number);
     }
     return status == TIDE_OK ? tell_left(states) : status;
 }

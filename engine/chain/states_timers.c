@@ -34,6 +34,11 @@ struct tide_rises *tide_states_rises(struct tide_states *states, uint32_t state,
     return rises;
 }
 
+uint64_t tide_states_waiting_timers(const struct tide_states *states, uint32_t state)
+{
+    return states->store ? tide_store_timers(states->store, states->states[state].number) : 0;
+}
+
 /* ---- due ---- */
 
 static int next_timer(struct tide_states *states, uint32_t state, int32_t partition,

@@ -173,7 +173,8 @@ struct tide_task {
         uint64_t untold;   /* messages that are too far ahead, since the last line in the log ... */
         int64_t told_us;   /* ... at this time; 0 = none yet */
         int64_t looked_us; /* when partitions were looked at last that are silent */
-        int64_t observed_us; /* when the metric was; 0 = never */
+        int64_t observed_us; /* when the metrics were; 0 = never */
+        bool known;          /* there was a watermark */
     } timers;
 
     struct { /* owned by task_sizes.c */

@@ -304,12 +304,15 @@ void tide_task_time_observe(struct tide_task *task, int64_t now_us)
     const struct tide_chain *chain = task->step.chain;
     if (!task->timers.time || now_us - task->timers.observed_us < SECOND_US)
         return;
+    tide_observe(chain->counters, task->step.row, TIDE_M_KEYED_WAITING_TIMERS,
+                 (double)tide_states_waiting_timers(chain->states, task->state));
+    task->timers.observed_us = now_us;
     int64_t earliest_ms = tide_timers_earliest(tide_states_timers(chain->states), task->state);
     bool known = earliest_ms != INT64_MIN;
-    if (!known && task->timers.observed_us == 0)
+    if (!known && !task->timers.known)
         return;
     int64_t behind_ms = known ? tide_clock_wall_ms() - earliest_ms : 0;
-    task->timers.observed_us = now_us;
+    task->timers.known = true;
     tide_observe(chain->counters, task->step.row, TIDE_M_KEYED_WATERMARK_LAG,
                  behind_ms > 0 ? (double)behind_ms / 1e3 : 0);
 }

@@ -45,10 +45,16 @@ struct tide_store {
     MDB_txn *writer;    /* NULL = no transaction */
     MDB_cursor *cursor; /* of the writer, which ends with it: where the last value was put */
     uint64_t expired;   /* values that were deleted for their time */
-    uint32_t *timed;    /* owned by store_timers.c: the states whose keys may have timers */
+    struct tide_store_timed
+        *timed; /* owned by store_timers.c: the states whose keys may have timers */
     uint32_t timed_count;
     char swept[TIDE_STORE_KEY + TIDE_STORE_PREFIX]; /* where the last sweep ended */
     size_t swept_length;
+};
+
+struct tide_store_timed {
+    uint32_t number;
+    uint64_t timers, before; /* in the list; as of the last commit */
 };
 
 /** Ends the transaction, if there is one, and fails with the text of what LMDB said. */
@@ -110,6 +116,9 @@ bool tide_store_is_of_other_boot(const char *dir);
 int tide_store_mark_unsynced(const char *dir);
 /** It is synced. */
 void tide_store_mark_synced(const char *dir);
+
+/** The numbers of timers are as of the last commit again (store_base.c). */
+void tide_store_recount(struct tide_store *store);
 
 /* store_timers.c */
 

@@ -85,6 +85,8 @@ int tide_store_begin(struct tide_store *store)
         mdb_txn_reset(store->reader);
     store->reading = false;
     tide_fault("store.begin");
+    for (uint32_t i = 0; i < store->timed_count; i++)
+        store->timed[i].before = store->timed[i].timers;
     int code = mdb_txn_begin(store->env, NULL, 0, &store->writer);
     if (!code)
         code = mdb_cursor_open(store->writer, store->table, &store->cursor);
@@ -147,6 +149,8 @@ int tide_store_commit(struct tide_store *store)
     tide_fault("store.commit");
     int code = mdb_txn_commit(store->writer);
     store->writer = NULL;
+    if (code)
+        tide_store_recount(store);
     tide_fault("store.committed");
     return code ? tide_store_write_failed(store, code, "commit") : TIDE_OK;
 }

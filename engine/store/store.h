@@ -120,8 +120,11 @@ struct tide_store *tide_store_change(const char *dir, const char *pipeline, int 
 int tide_store_drop(struct tide_store *store, uint32_t number, const char *input);
 /** Empties the store: states, positions, and whose it is. In one transaction of its own, which is synced. */
 int tide_store_empty(struct tide_store *store);
-/** The keys of this state may have timers: from now on puts and deletes keep the list of them (tide_store_next_timer). */
-void tide_store_has_timers(struct tide_store *store, uint32_t number);
+/** The keys of this state may have timers: from now on puts and deletes keep the list of them (tide_store_next_timer). Those
+ * that are there are gone through, to count them. */
+int tide_store_has_timers(struct tide_store *store, uint32_t number);
+/** How many timers there are of such a state, in all partitions of the store. */
+uint64_t tide_store_timers(const struct tide_store *store, uint32_t number);
 /** The time of the value's timer; 0 = it has none. */
 int64_t tide_store_timer_of(const struct tide_store_value *value);
 

@@ -79,10 +79,18 @@ int tide_store_write_failed(struct tide_store *store, int code, const char *what
     return code == MDB_MAP_FULL ? grow(store) : tide_store_failed(store, code, what);
 }
 
+void tide_store_recount(struct tide_store *store)
+{
+    for (uint32_t i = 0; i < store->timed_count; i++)
+        store->timed[i].timers = store->timed[i].before;
+}
+
 void tide_store_rollback(struct tide_store *store)
 {
-    if (store->writer)
+    if (store->writer) {
         mdb_txn_abort(store->writer);
+        tide_store_recount(store);
+    }
     store->writer = NULL;
 }
 

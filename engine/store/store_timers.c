@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "base/status.h"
 #include "store/inside.h"
 
 enum { TIME_AT = TIDE_STORE_PREFIX, KEY_AT = TIDE_STORE_PREFIX + 8 };
@@ -18,11 +19,56 @@ int64_t tide_store_timer_of(const struct tide_store_value *value)
     return at;
 }
 
-void tide_store_has_timers(struct tide_store *store, uint32_t number)
+static struct tide_store_timed *find_timed(const struct tide_store *store, uint32_t number)
+{
+    for (uint32_t i = 0; i < store->timed_count; i++)
+        if (store->timed[i].number == number)
+            return &store->timed[i];
+    return NULL;
+}
+
+/* Of the state that a key of the table is of; NULL = it has no timers. */
+static struct tide_store_timed *timed_of(const struct tide_store *store, const MDB_val *name)
+{
+    const unsigned char *number = (const unsigned char *)name->mv_data + 1;
+    return find_timed(store, (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 |
+                                 (uint32_t)number[2] << 8 | number[3]);
+}
+
+uint64_t tide_store_timers(const struct tide_store *store, uint32_t number)
+{
+    const struct tide_store_timed *timed = find_timed(store, number);
+    return timed ? timed->timers : 0;
+}
+
+static int count_timers(struct tide_store *store, struct tide_store_timed *timed)
+{
+    char prefix[5] = "T";
+    MDB_cursor *cursor;
+    MDB_val key = {sizeof(prefix), prefix}, data;
+    tide_store_number(prefix + 1, timed->number);
+    int status = tide_store_read(store);
+    if (status < 0)
+        return status;
+    int code = mdb_cursor_open(store->reader, store->table, &cursor);
+    if (code)
+        return tide_store_failed(store, code, "read");
+    code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
+    while (!code && key.mv_size >= sizeof(prefix) &&
+           memcmp(key.mv_data, prefix, sizeof(prefix)) == 0) {
+        timed->timers++;
+        code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return code && code != MDB_NOTFOUND ? tide_store_failed(store, code, "read") : TIDE_OK;
+}
+
+int tide_store_has_timers(struct tide_store *store, uint32_t number)
 {
     uint32_t at = store->timed_count;
     tide_grow(&store->timed, &store->timed_count, at + 1, sizeof(*store->timed));
-    store->timed[at] = number;
+    store->timed[at] = (struct tide_store_timed){.number = number};
+    return count_timers(store, &store->timed[at]);
 }
 
 static void write_time(char *to, int64_t at)
@@ -63,25 +109,19 @@ static int64_t timer_in(const MDB_val *data)
     return tide_store_timer_of(&value);
 }
 
-static bool is_timed(const struct tide_store *store, const MDB_val *name)
-{
-    char number[4];
-    for (uint32_t i = 0; i < store->timed_count; i++) {
-        tide_store_number(number, store->timed[i]);
-        if (memcmp((const char *)name->mv_data + 1, number, sizeof(number)) == 0)
-            return true;
-    }
-    return false;
-}
-
 int tide_store_drop_timer(struct tide_store *store, const MDB_val *name, const MDB_val *data)
 {
     struct tide_store_room room;
     int64_t at = timer_in(data);
+    struct tide_store_timed *timed = timed_of(store,
+                                              name); /* which may move with what is deleted */
     if (at == 0)
         return MDB_NOTFOUND;
     MDB_val key = timer_key(name, at, &room);
-    return mdb_del(store->writer, store->table, &key, NULL);
+    int code = mdb_del(store->writer, store->table, &key, NULL);
+    if (!code && timed)
+        timed->timers--;
+    return code;
 }
 
 int tide_store_keep_timer(struct tide_store *store, const MDB_val *name,
@@ -90,7 +130,8 @@ int tide_store_keep_timer(struct tide_store *store, const MDB_val *name,
     struct tide_store_room room;
     MDB_val before = *name, data;
     int64_t at = value ? tide_store_timer_of(value) : 0;
-    if (!is_timed(store, name))
+    struct tide_store_timed *timed = timed_of(store, name);
+    if (!timed)
         return 0;
     int code = mdb_get(store->writer, store->table, &before, &data);
     if (!code && timer_in(&data) == at)
@@ -101,6 +142,7 @@ int tide_store_keep_timer(struct tide_store *store, const MDB_val *name,
         MDB_val key = timer_key(name, at, &room);
         uint32_t check = tide_store_checksum(&key, "", 0);
         code = mdb_put(store->writer, store->table, &key, &(MDB_val){sizeof(check), &check}, 0);
+        timed->timers += !code;
     }
     return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write a timer") : 0;
 }

@@ -151,6 +151,7 @@ describe('timers of tide.keyed', function()
     test:feed({ key = 'b', value = '', timestamp = now - 7000, partition = 1 }):advance '5s'
     local behind = test:metrics()['strategies.keyed.watermark_lag'].last -- KEYED_WATERMARK_LAG, of partition 1
     assert.is_true(behind >= 7 and behind < 60, behind)
+    assert.equal(3, test:metrics()['strategies.keyed.waiting_timers'].last) -- KEYED_WAITING_TIMERS: far, b, b
   end)
 
   it('ends a timer whose function fails, and tries one again that asks for it', function()

@@ -33,7 +33,7 @@ for _, kind in ipairs { "message", "progress", "memory" } do
     "spec/flow/liar_spec.lua"
 end
 ELSEWHERE["consumer.zygote.violation"] = "spec/flow/liar_race_spec.lua"
-for _, name in ipairs { "timers", "ahead", "watermark_lag" } do
+for _, name in ipairs { "timers", "waiting_timers", "ahead", "watermark_lag" } do
   ELSEWHERE["strategies.keyed." .. name] = "spec/flow/timers_spec.lua"
 end
 for _, name in ipairs { "read", "error", "time", "rows", "bytes" } do

@@ -88,6 +88,10 @@ function facts_of(step) {
     ["Batches closed by", rates_text(step.closes, CLOSES)],
     ["Overflow", rates_text(step.overflow, ["input", "output"], true)],
     ["Backpressure", `${number(step.backpressure)}/s`]];
+  if (step.event_time) {
+    facts.push(["Watermark", `${seconds(step.event_time.watermark_lag)} behind the clock`],
+      ["Timers that wait", number(step.event_time.waiting_timers)]);
+  }
   for (const [name, show] of SIZES) {
     const auto = sizes.auto?.[name] ? " (auto)" : "";
     if (typeof sizes[name] === "number") facts.push([name, show(sizes[name]) + auto]);

@@ -88,6 +88,8 @@ local function step_of(engine, plan, number, row, earlier, seconds)
     return was and seconds > 0 and (counts[name] - was[name]) / seconds or 0
   end
   local step = plan.tables.steps[row]
+  local event_time = step.time and { watermark_lag = gauge(engine, row, "KEYED_WATERMARK_LAG"),
+    waiting_timers = gauge(engine, row, "KEYED_WAITING_TIMERS") }
   local closes = {}
   for _, reason in ipairs(CLOSES) do closes[reason] = rate(reason) end
   local workers
@@ -98,7 +100,7 @@ local function step_of(engine, plan, number, row, earlier, seconds)
     processes = gauge(engine, row, "PROCESSES"), batches_in_progress = gauge(engine, row, "BATCHES_IN_PROGRESS"),
     sizes = sizes_of(engine, plan, row),
     closes = closes, overflow = { input = rate("input"), output = rate("output") }, backpressure = rate("backpressure"),
-    workers = workers, retry = engine:retry_wait(row),
+    workers = workers, retry = engine:retry_wait(row), event_time = event_time,
   }, counts
 end
 

@@ -179,8 +179,17 @@ describe("the store", function()
     assert.equal(0, C.tide_store_commit(store))
     local expected = { "1 " .. long, "5 ", "9 moved", "300 a", "1099511627776 b" }
     assert.same(expected, timers())
+    local function count() return tonumber(C.tide_store_timers(store, 1)) end
+    assert.equal(5, count())
+    C.tide_store_begin(store)
+    assert.equal(0, put_timed("other", 3))
+    assert.equal(6, count())
+    C.tide_store_rollback(store)
+    assert.equal(5, count())
     reopen()
     assert.same(expected, timers())
+    assert.equal(0, C.tide_store_has_timers(store, 1)) -- they are counted
+    assert.equal(5, count())
   end)
 
   it("gives back what a transaction has put, also after it was closed, and by state, partition and key", function()

@@ -119,6 +119,9 @@ local function add_step(steps, step, engine)
     whole[name] = whole[name] + (step[name] or 0)
   end
   add_sizes(whole.sizes, step.sizes)
+  local time, whole_time = step.event_time, whole.event_time or { watermark_lag = 0, waiting_timers = 0 }
+  whole.event_time = time and { watermark_lag = larger(time.watermark_lag, whole_time.watermark_lag),
+    waiting_timers = time.waiting_timers + whole_time.waiting_timers } or whole.event_time
   if step.retry and step.retry.seconds > (whole.retry and whole.retry.seconds or -1) then whole.retry = step.retry end
   add_fields(whole.closes, step.closes)
   add_fields(whole.overflow, step.overflow)

@@ -212,6 +212,11 @@ local function step_section(step, width, ascii)
   add("closed by", rates_of(step.closes, CLOSES))
   add("overflow", rates_of(overflow, { "input", "output" }, true), loud and "warning" or nil)
   add("backpressure", { number(step.backpressure) .. "/s" })
+  local time = step.event_time
+  if time then
+    add("event time", { "watermark " .. seconds(time.watermark_lag) .. " behind the clock",
+      number(time.waiting_timers) .. " timers wait" })
+  end
   add("sizes", sizes_of(step), nil, width < 48 and 5 or LABEL)
   if #(step.workers or {}) > 0 then
     local made = workers_of(step, width, ascii)

@@ -75,6 +75,14 @@ describe("the view of top", function()
     assert.truthy(all(shown(status, 80, 50)):find("revision 1  last reload rolled back\n", 1, true))
   end)
 
+  it("shows of a step that reads times how far its watermark is behind, and how many timers wait", function()
+    local status = snapshot("clicks", 1, 1)
+    assert.is_nil(all(shown(status, 80, 50)):find "event time")
+    status.steps[1].event_time = { watermark_lag = 90, waiting_timers = 1234 }
+    local found = all(shown(status, 80, 50))
+    assert.truthy(found:find "event time +watermark [%w. ]+ behind the clock +1,234 timers wait\n", found)
+  end)
+
   it("shows control characters and what turns the direction of writing as escapes", function()
     local found = all(shown(snapshot(HOSTILE, 1, 1), 200, 100))
     assert.truthy(found:find("in\\x1b[2J\\n\\x07\\u{202e}evil\\xff\\x00 \230\157\177", 1, true), found)

@@ -78,6 +78,15 @@ describe("the snapshot of several engines", function()
     assert.is_nil(whole_of(engine(1, seen(1))).steps[1].retry)
   end)
 
+  it("the snapshot of several engines has the watermark that is furthest behind, and all timers that wait", function()
+    local one, two, three = seen(1), seen(2), seen(3)
+    one.steps[1].event_time = { watermark_lag = 5, waiting_timers = 10 }
+    two.steps[1].event_time = { watermark_lag = 9, waiting_timers = 1 }
+    assert.same({ watermark_lag = 9, waiting_timers = 11 },
+      whole_of(engine(1, one), engine(2, two), engine(3, three)).steps[1].event_time)
+    assert.is_nil(whole_of(engine(1, seen(1))).steps[1].event_time)
+  end)
+
   it("the snapshot of several engines names the engine of each worker, partition and slow message", function()
     local whole = whole_of(engine(1, seen(100)), engine(2, seen(201)))
     local step = whole.steps[1]
