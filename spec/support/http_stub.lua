@@ -117,8 +117,9 @@ function http_stub.registry(more)
     if id and id >= 300 and id < 600 then return id, "<html>oops" end
     if id then return failure(404, 40403, "Schema " .. id .. " not found") end
     local subject, rest = path:match "^/subjects/([^/]+)/versions(.*)$"
+    if not subject then return failure(404, 404, "HTTP 404 Not Found") end
     if method == "POST" and subject and rest == "" then return register(subject, body) end
-    return version(subject, subject and versions[subject], rest:sub(2), query)
+    return version(subject, versions[subject], rest:sub(2), query)
   end
 end
 

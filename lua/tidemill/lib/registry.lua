@@ -11,9 +11,9 @@
 -- message. encode raises what does not fit its schema. The schema of a number never changes, and is kept; the latest
 -- one of a subject is asked for again after `refresh` seconds, and used further while the registry is away; an answer
 -- that there is none is kept for 30 seconds, other failures for one.
--- Source: Confluent, "Schema Registry API Reference": 40401, 40402 and 40403 are subject, version and schema not found,
--- 409 an incompatible schema, 42201 and 42202 an invalid schema and version; 401, 403, 408, 429 and 5xx are about the
--- request.
+-- Source: Confluent, "Schema Registry API Reference": 40401, 40402 and 40403 are subject, version and schema not found
+-- (404 is a path that is not there), 409 an incompatible schema, 42201 and 42202 an invalid schema and version; 401,
+-- 403, 408, 429 and 5xx are about the request.
 local arguments = require("tidemill.lib.arguments")
 local avro_codec = require("tidemill.lib.avro_codec")
 local base64 = require("tidemill.lib.base64")
@@ -28,7 +28,7 @@ local OPTIONS = { url = true, user = true, password = true, token = true, timeou
   tagged = true }
 local TYPE = "application/vnd.schemaregistry.v1+json"
 local ACCEPT = TYPE .. ", application/vnd.schemaregistry+json; q=0.9, application/json; q=0.5"
-local REFUSED = { [400] = true, [404] = true, [405] = true, [409] = true, [422] = true } -- statuses
+local REFUSED = { [400] = 400, [404] = 40400, [409] = 400, [422] = 400 } -- status = the least error_code
 local REFRESH, ABSENT_FOR, FAILED_FOR = 300, 30, 1 -- seconds
 local MOST_KEPT = 10000 -- answers
 local MOST_ID = 2 ^ 32 - 1
@@ -44,6 +44,12 @@ local function has_id(answer)
   return type(id) == "number" and id % 1 == 0 and id >= 0 and id <= MOST_ID
 end
 
+-- Whether an answer says something of a schema, and not of the request.
+local function is_final(status, value)
+  local code = type(value) == "table" and tonumber(value.error_code) or 0
+  return REFUSED[status] ~= nil and code >= REFUSED[status]
+end
+
 -- Asks the registry: the table of its answer; nil, the reason, and whether it may succeed later.
 local function ask(self, path, body)
   local answer, problem = http.request { url = self.url .. path, headers = self.headers, body = body, ca = self.ca,
@@ -54,7 +60,7 @@ local function ask(self, path, body)
   if answer.status == 200 and is_table then return value end
   local message = is_table and type(value.message) == "string" and value.message or "no answer of a registry"
   return nil, ("registry: %s%s: %d: %s"):format(self.shown, path, answer.status, message:sub(1, 500)),
-    not (REFUSED[answer.status] and is_table and type(value.error_code) == "number")
+    not is_final(answer.status, ok and value)
 end
 
 -- What `make` gives, kept by a name: for good, or `keep` seconds; failures for a short time.
@@ -125,7 +131,10 @@ local function types_of(self, id)
   list[#list + 1] = answer.schema or ""
   for i, text in ipairs(list) do
     list[i] = type(text) == "string" and text ~= "" and base64.decode(text)
-    if not list[i] then return nil, ("registry: schema %d: the answer is no descriptor in base64"):format(id) end
+    if not list[i] then
+      return nil, ("registry: schema %d: the answer is no descriptor in base64, which format=serialized asks for")
+        :format(id)
+    end
   end
   local types
   types, problem = protobuf_codec.of_files(list)
