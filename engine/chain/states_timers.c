@@ -120,6 +120,8 @@ int tide_states_due(struct tide_states *states, struct tide_timeline *line, int6
     return 1;
 }
 
+/* That it is taken would do: it is not due any more, and is passed over in heap and list. To leave it behind at once takes 0.3 us in
+ * place of 0.5. */
 void tide_states_due_taken(struct tide_states *states, struct tide_timeline *line,
                            const struct tide_due *due, uint32_t index)
 {

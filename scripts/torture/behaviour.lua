@@ -11,6 +11,7 @@ behaviour.KINDS = {
   { 97, "crash" }, { 89, "hang" }, { 83, "error" }, { 79, "filter" }, { 73, "two" }, { 71, "second" },
 }
 local KEYS = 211
+local SILENT = 2000 -- ids
 
 -- The topic of each piece of the result.
 local PIECES = { one = { "output" }, two = { "output", "output" }, second = { "second" } }
@@ -33,8 +34,11 @@ local function text(id, piece)
   return token:rep(id % 499 == 0 and 2000 or 1 + id % 37)
 end
 
+--- A third of the keys fall silent after some ids, one after another, and new ones take their places.
 function behaviour.key(id)
-  return "k" .. id * 31 % KEYS
+  local number = id * 31 % KEYS
+  if number % 3 ~= 0 then return "k" .. number end
+  return ("k%d.%d"):format(number, (id + number * SILENT / KEYS) / SILENT)
 end
 
 --- The partition to which an id is written: that of its key.

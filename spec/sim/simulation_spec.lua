@@ -28,7 +28,7 @@ local PLANTED = {
   { "state_lost", 200 }, { "state_together", 1000 }, { "state_of_revoked", 200 },
   { "state_uncommitted", 500, " --changelog" }, { "restored_beyond", 200, " --changelog" },
   { "state_kept", 500, " --changelog" }, { "state_ahead", 200, " --changelog" },
-  { "timer_lost", 200, " --timers" }, { "timer_twice", 200, " --timers" }, { "timer_taken_kept", 200, " --timers" },
+  { "timer_lost", 200, " --timers" }, { "timer_twice", 200, " --timers" }, { "timer_taken_kept", 300, " --timers" },
   { "timer_not_restored", 200, " --timers" }, { "watermark_not_stored", 100, " --timers" },
   { "timer_taken_again", 200, " --timers" },
 }

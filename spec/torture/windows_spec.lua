@@ -64,6 +64,19 @@ describe("the judgement of windows under torture", function()
     assert.is_true(#case.output > 500 and #case.second > 50 and next(truth.open) ~= nil)
   end)
 
+  -- Others close before a later message of their key, if there were no timers.
+  it("is of many windows that only a timer closes", function()
+    local newest, watermark, count = {}, {}, 0
+    for id, input in ipairs(case.input) do
+      watermark[input.key] = (newest[input.partition] or 0) - behaviour.GRACE_MS
+      newest[input.partition] = math.max(newest[input.partition] or 0, behaviour.time(id))
+    end
+    for _, window in pairs(truth.closed) do
+      if window.from + behaviour.WINDOW_MS > watermark[window.key] then count = count + 1 end
+    end
+    assert.is_true(count > 50, count)
+  end)
+
   -- Three messages of a key in two minutes, then one that is rejected, and one that is late.
   it("takes a message as late by the times of those before it, and leaves out what is rejected", function()
     local function time(id) return id == 83 and 200000 or id * 30000 end
