@@ -16,7 +16,9 @@
 #include "shm/layout.h"
 #include "shm/outputs.h"
 
-static const int64_t WORDS_US = 200000; /* how long they are awaited */
+/* How long they are awaited. Of that no more than COUNTED_US counts from one look to the next, since the engine may have been
+ * stopped meanwhile. */
+static const int64_t WORDS_US = 200000, COUNTED_US = 20000;
 
 void tide_crash_clean(char clean[TIDE_CRASH_TEXT], const char *from, size_t size)
 {
@@ -59,7 +61,10 @@ bool tide_pool_awaits_words(struct tide_worker_slot *slot)
         slot->stall.asked_us = now_us;
         return tide_zygote_ask(slot->zygote, slot->hold);
     }
-    return now_us - slot->stall.asked_us < WORDS_US;
+    int64_t since_us = now_us - slot->stall.asked_us;
+    slot->stall.asked_us = now_us;
+    slot->stall.awaited_us += since_us < COUNTED_US ? since_us : COUNTED_US;
+    return slot->stall.awaited_us < WORDS_US;
 }
 
 const char *tide_pool_last_words(const struct tide_worker_slot *slot)

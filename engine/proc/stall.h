@@ -33,7 +33,9 @@ struct tide_stall {
     int64_t cpu_us;      /* ... and since then */
     bool stalled;        /* reported: the worker is to be killed */
     bool over_cpu;       /* ... since it used too much processor time */
-    int64_t asked_us; /* owned by pool_crash.c: when it was asked for its last words; 0 = not yet */
+    /* owned by pool_crash.c */
+    int64_t asked_us;   /* when it was asked for its last words, or looked at since; 0 = not yet */
+    int64_t awaited_us; /* how long they have been awaited */
 };
 
 enum tide_stall_finding {
