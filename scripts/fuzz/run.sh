@@ -69,7 +69,8 @@ folders() {
 
 # Runs one target in the foreground of its shell: NAME TARGET [FAULT]
 fuzz() {
-  local name=$1 target=$2 log=$scratch/$1.log options=(-print_final_stats=1 -timeout=20 -rss_limit_mb=3000 -close_fd_mask=3)
+  local name=$1 target=$2 log=$scratch/$1.log options=(-print_final_stats=1 -timeout=20 -rss_limit_mb=3000 -close_fd_mask=3
+    -interrupted_exitcode=0) # who stops a run has found nothing
   local inputs dictionary=scripts/fuzz/dictionaries/$2 from=$EPOCHREALTIME code done_before=0
   mkdir -p "build/fuzz/found/$target" "build/fuzz/findings/$name"
   mapfile -t inputs < <(folders "$target")
