@@ -54,15 +54,15 @@ void sim_state_see(const struct worker *worker, const struct item *item, struct 
 /** It has written worker->made, and the record is published. */
 void sim_state_wrote(struct worker *worker, const struct item *item);
 /** The engine takes the message. */
-void sim_state_taken(uint32_t partition, uint32_t index);
+void sim_state_taken(uint32_t number, uint32_t index);
 /** The message is read again: what is known of its state stays. */
 void sim_state_keep(struct message *fresh, const struct message *before);
 /** Another member of the group has processed the message. */
-void sim_state_other(uint32_t partition, uint32_t index);
+void sim_state_other(uint32_t number, uint32_t index);
 /** A transaction with this position is committed: the changelogs are the state at it. */
-void sim_state_committed(uint32_t partition, int64_t offset);
+void sim_state_committed(uint32_t number, int64_t offset);
 /** The partition is restored. */
-void sim_state_restored(uint32_t partition);
+void sim_state_restored(uint32_t number);
 /** After a turn, and at the end of a run. */
 void sim_state_check(void);
 void sim_state_check_end(void);

@@ -161,7 +161,7 @@ void sim_state_committed(uint32_t number, int64_t offset)
 /* The state of a key as the engine has it; 0 = none. */
 static struct sim_value accepted_value(uint32_t state, uint32_t number, uint32_t key)
 {
-    struct tide_store_value value;
+    struct tide_store_value value = {0};
     int found = tide_engine_look(sim.engine, STATES[state], (int32_t)number, sim_key_text(key), 1,
                                  &value);
     if (found < 0)

@@ -52,7 +52,8 @@ local function read(path, own)
   for line in file and file:lines() or function() end do
     if not line:find "^| %w+ | [%w_]+ | %d" then
       lines[#lines + 1] = line
-      head = head or line:find "^|%-%-%-" and #lines
+      local before = lines[#lines - 1]
+      head = head or before == line_of(COLUMNS) and #lines -- other tables stand before it
     elseif line:sub(1, #own) ~= own then
       rows[#rows + 1] = line
     end

@@ -131,7 +131,7 @@ exec unshare -rm sh -c 'mount -t tmpfs -o size=100k none %s && exec "$0" "$@"' %
     repeat -- the broker takes it for a while still
       filled = filled + 1
       fill(filled, filled)
-      inputs.wait_committed(t.group, t.input, function() return not run.process:running() end)
+      inputs.wait_committed(t.group, t.input, 60, function() return not run.process:running() end)
     until not run.process:running()
     run:ends_with(78)
     assert.is_true(run:says "does not take a value of" and run:says "give it max.message.bytes=1114112", run:stderr())

@@ -28,11 +28,11 @@ local function all_committed(group, topic)
 end
 
 --- Waits until the group has committed the present ends, or `ended()` is true, also for a broker that does not answer.
-function inputs.wait_committed(group, topic, ended)
+function inputs.wait_committed(group, topic, seconds, ended)
   wait.until_true(function()
     local answered, result = pcall(all_committed, group, topic)
     return answered and result or (ended and ended())
-  end, 60, "everything to be committed")
+  end, seconds or 60, "everything to be committed")
 end
 
 --- { number = how often it is in the topic }
