@@ -162,8 +162,9 @@ describe("the way back of a reload", function()
   it("is closed when workers of the transforms before cannot start any more, and says so", function()
     start(nil, [[
       local path = debug.getinfo(1, "S").source:sub(2) .. ".there"
-      return { start = function() assert(io.open(path), "it is gone"):close() end,
+      return { start = function() assert(io.open(path), "it is gone"):close() print "is here" end,
         process = function(m) m.value = "one " .. m.value return m end }]], { ["t.lua.there"] = "" })
+    until_said "is here.*is here" -- both workers
     assert(os.remove(folder .. "/t.lua.there"))
     reload(BAD)
     feed(20)
