@@ -90,11 +90,9 @@ local function restart(seed)
   local before = inputs.count(job.out)
   fill(seed, FEW)
   local peaks = {}
-  local out = kafka.start { "consume", job.out, tostring(before + 1), tostring(LIMIT_S) }
-  wait.pause(2000) -- it has read what was there before
   local began = wait.now()
   local run = start()
-  await(run, peaks, function() return not out:running() or not run:running() end)
+  await(run, peaks, function() return inputs.count(job.out) > before or not run:running() end)
   local seconds = wait.now() - began
   if not run:running() then error(run:stderr():sub(-2000)) end
   await(run, peaks, function() return inputs.count(job.out) >= before + FEW end)
