@@ -4,7 +4,6 @@
  * connections; the source starts once the sinks are ready (engine.c), so that no message is read that could not be
  * written. */
 #include <limits.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,16 +72,6 @@ static void become_other(struct tide_engine *engine)
     tide_forker_serve(engine->zygote);
 }
 
-/* glibc has eight arenas for each core by default, and what is free in one is of no use to another; and once a large buffer
- * was freed it takes buffers of that size from an arena, where they leave holes. librdkafka's buffers of fetched batches did
- * both: 3,000,000 new keys of a state took 193 to 296 MiB so, and take 170 to 189. To be called while there is one thread. */
-static void bound_heap(void)
-{
-    enum { ARENAS = 2 /* this thread's, and that of librdkafka's */, LARGE_BYTES = 256 << 10 };
-    mallopt(M_ARENA_MAX, ARENAS);
-    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
-}
-
 int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
 {
     int status = tide_engine_open_signals(engine);
@@ -100,8 +89,6 @@ int tide_engine_fork(struct tide_engine *engine, struct tide_zygote **zygote)
         become_other(engine);
     else if (pid > 0)
         tide_block_end_on_loss();
-    if (pid > 0 && engine->chain.states)
-        bound_heap();
     return pid;
 }
 
