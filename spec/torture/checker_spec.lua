@@ -1,18 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- The checker of scripts/torture finds each kind of fault, and nothing in a good run.
 local behaviour = require "scripts.torture.behaviour"
-local checker = require "scripts.torture.checker"
+local torture_case = require "spec.support.torture_case"
 
 local COUNT, PARTITIONS = 1000, 3
 
 describe("the checker of the torture", function()
   local case, at
 
-  local function dead_letter(id, offset, reason)
-    return { key = behaviour.key(id), value = behaviour.input(id), partition = 0, offset = 0, timestamp = 0, headers = {
-      { "seq", tostring(offset) }, { "original_partition", tostring(behaviour.partition(id, PARTITIONS)) },
-      { "original_offset", tostring(offset) }, { "reason", reason } } }
-  end
+  local dead_letter = torture_case.dead_letter
 
   local function output(id, piece, offset)
     local partition = behaviour.partition(id, PARTITIONS)
@@ -22,23 +18,16 @@ describe("the checker of the torture", function()
 
   -- What a good run leaves; at = { id = { list, index } } of the last record of an id.
   before_each(function()
-    case, at = { input = {}, output = {}, second = {}, dead_letters = {}, committed = {}, ends = {},
-      mode = "exactly_once", disturbances = 0 }, {}
-    for id = 1, COUNT do
-      local partition = behaviour.partition(id, PARTITIONS)
-      local offset = case.ends[partition] or 0
-      case.ends[partition], case.committed[partition] = offset + 1, offset + 1
-      table.insert(case.input, { key = behaviour.key(id), value = behaviour.input(id), partition = partition,
-        offset = offset,
-        headers = { { "seq", tostring(offset) } } })
+    case, at = torture_case.new(COUNT, PARTITIONS), {}
+    for id, input in ipairs(case.input) do
       for piece = 1, behaviour.pieces(id) do
         local list = case[behaviour.topic(id, piece)]
-        list[#list + 1] = output(id, piece, offset)
+        list[#list + 1] = output(id, piece, input.offset)
         at[id] = { list, #list }
       end
       local reasons = behaviour.REASONS[behaviour.of(id)]
       if reasons then
-        table.insert(case.dead_letters, dead_letter(id, offset, (next(reasons))))
+        table.insert(case.dead_letters, dead_letter(input, (next(reasons))))
         at[id] = { case.dead_letters, #case.dead_letters }
       end
     end
@@ -48,15 +37,7 @@ describe("the checker of the torture", function()
     return table.remove(at[id][1], at[id][2])
   end
 
-  -- Exactly these are wrong, each so many times.
-  local function finds(wanted)
-    local findings, found = checker.run(case), {}
-    for what, count in pairs(findings.counts) do
-      if count > 0 then found[what] = count end
-    end
-    assert.same(wanted, found)
-    return findings
-  end
+  local function finds(wanted) return torture_case.finds(case, wanted) end
 
   it("the checker finds nothing in a good run", function()
     assert.same({}, finds({}):failures())
@@ -98,13 +79,13 @@ describe("the checker of the torture", function()
 
   it("the checker sees a crash that is attributed to another message", function()
     remove(1)
-    table.insert(case.dead_letters, dead_letter(1, 0, "crash"))
+    table.insert(case.dead_letters, dead_letter(case.input[1], "crash"))
     finds { misattributed = 1 }
   end)
 
   it("the checker sees a dead letter with another reason", function()
     remove(83)
-    table.insert(case.dead_letters, dead_letter(83, case.input[83].offset, "crash"))
+    table.insert(case.dead_letters, dead_letter(case.input[83], "crash"))
     finds { wrong_outcome = 1 }
   end)
 

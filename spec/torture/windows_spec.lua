@@ -5,7 +5,7 @@ local cjson = require "cjson"
 local process = require "spec.support.process"
 local program = require "spec.support.program"
 local behaviour = require "scripts.torture.behaviour"
-local checker = require "scripts.torture.checker"
+local torture_case = require "spec.support.torture_case"
 local windows = require "scripts.torture.windows"
 
 local COUNT, PARTITIONS = 5000, 3
@@ -14,10 +14,7 @@ describe("the judgement of windows under torture", function()
   local case, truth
 
   local function dead_letter(id, input)
-    return { key = input.key, value = input.value, partition = 0, offset = 0, timestamp = 0, headers = {
-      { "seq", tostring(input.offset) }, { "original_partition", tostring(input.partition) },
-      { "original_offset", tostring(input.offset) },
-      { "reason", (next(behaviour.REASONS[behaviour.of(id)])) } } }
+    return torture_case.dead_letter(input, (next(behaviour.REASONS[behaviour.of(id)])))
   end
 
   local function result(window)
@@ -28,15 +25,7 @@ describe("the judgement of windows under torture", function()
 
   -- What a good run leaves.
   before_each(function()
-    case = { input = {}, output = {}, second = {}, dead_letters = {}, committed = {}, ends = {}, mode = "exactly_once",
-      disturbances = 0 }
-    for id = 1, COUNT do
-      local partition = behaviour.partition(id, PARTITIONS)
-      local offset = case.ends[partition] or 0
-      case.ends[partition], case.committed[partition] = offset + 1, offset + 1
-      case.input[id] = { key = behaviour.key(id), value = behaviour.input(id), partition = partition, offset = offset,
-        headers = { { "seq", tostring(offset) } } }
-    end
+    case = torture_case.new(COUNT, PARTITIONS)
     truth = windows.truth(case.input)
     case.windows = truth
     for id, input in ipairs(case.input) do
@@ -50,14 +39,7 @@ describe("the judgement of windows under torture", function()
     table.sort(case.output, function(a, b) return a.from < b.from end)
   end)
 
-  local function finds(wanted)
-    local findings, found = checker.run(case), {}
-    for what, count in pairs(findings.counts) do
-      if count > 0 then found[what] = count end
-    end
-    assert.same(wanted, found)
-    return findings
-  end
+  local function finds(wanted) return torture_case.finds(case, wanted) end
 
   it("finds nothing in a good run, which has closed and open windows, and late messages", function()
     assert.same({}, finds({}):failures())
