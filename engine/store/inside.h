@@ -16,6 +16,7 @@
 
 #include <lmdb.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "store/store.h"
 
@@ -82,8 +83,19 @@ int tide_store_read(struct tide_store *store);
 int tide_store_write_failed(struct tide_store *store, int code, const char *what);
 /** Writes what the keys of all positions of an input begin with: TIDE_STORE_POSITION bytes; the partition follows. */
 void tide_store_name_positions(const char *input, char *to);
-/** Writes four bytes in big endian. */
+/** Writes and reads four bytes in big endian. */
 void tide_store_number(char *to, uint32_t number);
+uint32_t tide_store_number_at(const char *from);
+/** The first entry at the key or, with `behind`, after it: 1 and both, borrowed until the next call for this store; 0 = there is
+ * none. */
+int tide_store_seek(struct tide_store *store, MDB_val *key, MDB_val *data, bool behind);
+static inline bool tide_store_begins_with(const MDB_val *key, const MDB_val *prefix)
+{
+    return key->mv_size >= prefix->mv_size &&
+           memcmp(key->mv_data, prefix->mv_data, prefix->mv_size) == 0;
+}
+/** The numbers of timers are as of the last commit again. */
+void tide_store_recount(struct tide_store *store);
 
 /** What stands before the bytes of a value. LMDB aligns nothing, so it is copied. */
 struct tide_store_head {
@@ -91,6 +103,13 @@ struct tide_store_head {
     uint32_t kind;
     uint32_t check;
 };
+
+/* store.c */
+
+/** In a transaction: deletes at most `most` entries whose keys begin so, a value with its timer; `deleted` is how many, with
+ * TIDE_OK. */
+int tide_store_delete_some(struct tide_store *store, const MDB_val *prefix, uint32_t most,
+                           uint32_t *deleted);
 
 /* store_checksums.c */
 
@@ -116,9 +135,6 @@ bool tide_store_is_of_other_boot(const char *dir);
 int tide_store_mark_unsynced(const char *dir);
 /** It is synced. */
 void tide_store_mark_synced(const char *dir);
-
-/** The numbers of timers are as of the last commit again (store_base.c). */
-void tide_store_recount(struct tide_store *store);
 
 /* store_timers.c */
 

@@ -167,21 +167,19 @@ uint64_t tide_store_expired(const struct tide_store *store)
     return store->expired;
 }
 
-int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most,
-                     uint32_t *deleted)
+int tide_store_delete_some(struct tide_store *store, const MDB_val *prefix, uint32_t most,
+                           uint32_t *deleted)
 {
-    const struct tide_store_key first = {state, partition, NULL, 0};
-    struct tide_store_room room;
     MDB_cursor *cursor;
-    MDB_val key = value_key(&first, &room), data;
+    MDB_val key = *prefix, data;
     uint32_t count = 0;
     int code = mdb_cursor_open(store->writer, store->table, &cursor);
     if (code)
         return tide_store_failed(store, code, "write");
     code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
-    while (!code && count < most && key.mv_size >= TIDE_STORE_PREFIX &&
-           memcmp(key.mv_data, room.bytes, TIDE_STORE_PREFIX) == 0) {
-        code = delete_at(store, cursor, &key, &data);
+    while (!code && count < most && tide_store_begins_with(&key, prefix)) {
+        code = *(const char *)key.mv_data == 'S' ? delete_at(store, cursor, &key, &data)
+                                                 : mdb_cursor_del(cursor, 0);
         count += !code;
         if (!code)
             code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
@@ -189,6 +187,15 @@ int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition
     mdb_cursor_close(cursor);
     *deleted = count;
     return code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write") : TIDE_OK;
+}
+
+int tide_store_clear(struct tide_store *store, uint32_t state, int32_t partition, uint32_t most,
+                     uint32_t *deleted)
+{
+    const struct tide_store_key first = {state, partition, NULL, 0};
+    struct tide_store_room room;
+    const MDB_val prefix = value_key(&first, &room);
+    return tide_store_delete_some(store, &prefix, most, deleted);
 }
 
 /* One cursor looks at the next values; the key it ended at is kept, since that may be gone the next time. */

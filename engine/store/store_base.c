@@ -110,6 +110,26 @@ int tide_store_read(struct tide_store *store)
     return TIDE_OK;
 }
 
+int tide_store_seek(struct tide_store *store, MDB_val *key, MDB_val *data, bool behind)
+{
+    MDB_val wanted = *key;
+    MDB_cursor *cursor;
+    int status = tide_store_read(store);
+    if (status < 0)
+        return status;
+    int code = mdb_cursor_open(store->reader, store->table, &cursor);
+    if (code)
+        return tide_store_failed(store, code, "read");
+    code = mdb_cursor_get(cursor, key, data, MDB_SET_RANGE);
+    if (!code && behind && key->mv_size == wanted.mv_size &&
+        memcmp(key->mv_data, wanted.mv_data, wanted.mv_size) == 0)
+        code = mdb_cursor_get(cursor, key, data, MDB_NEXT);
+    mdb_cursor_close(cursor);
+    if (code && code != MDB_NOTFOUND)
+        return tide_store_failed(store, code, "read");
+    return code ? 0 : 1;
+}
+
 /* An input's name may be a long path: its hash stands for it. */
 void tide_store_name_positions(const char *input, char *to)
 {
@@ -123,4 +143,12 @@ void tide_store_number(char *to, uint32_t number)
 {
     for (int i = 0; i < 4; i++)
         to[i] = (char)(number >> (24 - 8 * i));
+}
+
+uint32_t tide_store_number_at(const char *bytes)
+{
+    uint32_t number = 0;
+    for (int i = 0; i < 4; i++)
+        number = number << 8 | (unsigned char)bytes[i];
+    return number;
 }

@@ -2,41 +2,23 @@
  * Deletes a state of a store, for `tidemill state drop`: all entries of it, found by what their keys begin with. The place in its
  * changelog goes first, so that values which are deleted in part are never taken for a whole copy of it; its name goes last, so
  * that what was ended half way can be done again. Start with tide_store_drop(). */
-#include <string.h>
 
 #include "base/status.h"
 #include "store/inside.h"
 
 enum { AT_ONCE = 50000, NUMBERED = 5 /* bytes: what an entry is, and a number */ };
 
-static bool begins_with(const MDB_val *key, const MDB_val *prefix)
-{
-    return key->mv_size >= prefix->mv_size &&
-           memcmp(key->mv_data, prefix->mv_data, prefix->mv_size) == 0;
-}
-
 /* A transaction: deletes at most AT_ONCE entries. 1 = there may be more. */
 static int drop_some(struct tide_store *store, const MDB_val *prefix)
 {
-    MDB_cursor *cursor;
-    MDB_val key = *prefix, data;
-    int count = 0, status = tide_store_begin(store);
+    uint32_t count = 0;
+    int status = tide_store_begin(store);
     if (status < 0)
         return status;
-    int code = mdb_cursor_open(store->writer, store->table, &cursor);
-    if (code)
-        return tide_store_failed(store, code, "write");
-    code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
-    while (!code && count < AT_ONCE && begins_with(&key, prefix)) {
-        code = mdb_cursor_del(cursor, 0);
-        count += !code;
-        if (!code)
-            code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
-    }
-    mdb_cursor_close(cursor);
-    status = code && code != MDB_NOTFOUND ? tide_store_write_failed(store, code, "write")
-                                          : tide_store_commit(store);
-    return status == TIDE_BUSY || count == AT_ONCE ? 1 : status;
+    status = tide_store_delete_some(store, prefix, AT_ONCE, &count);
+    if (status == TIDE_OK)
+        status = tide_store_commit(store);
+    return status == TIDE_BUSY || (status == TIDE_OK && count == AT_ONCE) ? 1 : status;
 }
 
 static int drop(struct tide_store *store, char *bytes, size_t length)

@@ -30,9 +30,7 @@ static struct tide_store_timed *find_timed(const struct tide_store *store, uint3
 /* Of the state that a key of the table is of; NULL = it has no timers. */
 static struct tide_store_timed *timed_of(const struct tide_store *store, const MDB_val *name)
 {
-    const unsigned char *number = (const unsigned char *)name->mv_data + 1;
-    return find_timed(store, (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 |
-                                 (uint32_t)number[2] << 8 | number[3]);
+    return find_timed(store, tide_store_number_at((const char *)name->mv_data + 1));
 }
 
 uint64_t tide_store_timers(const struct tide_store *store, uint32_t number)
@@ -43,10 +41,11 @@ uint64_t tide_store_timers(const struct tide_store *store, uint32_t number)
 
 static int count_timers(struct tide_store *store, struct tide_store_timed *timed)
 {
-    char prefix[5] = "T";
+    char room[5] = "T";
+    const MDB_val prefix = {sizeof(room), room};
     MDB_cursor *cursor;
-    MDB_val key = {sizeof(prefix), prefix}, data;
-    tide_store_number(prefix + 1, timed->number);
+    MDB_val key = prefix, data;
+    tide_store_number(room + 1, timed->number);
     int status = tide_store_read(store);
     if (status < 0)
         return status;
@@ -54,8 +53,7 @@ static int count_timers(struct tide_store *store, struct tide_store_timed *timed
     if (code)
         return tide_store_failed(store, code, "read");
     code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
-    while (!code && key.mv_size >= sizeof(prefix) &&
-           memcmp(key.mv_data, prefix, sizeof(prefix)) == 0) {
+    while (!code && tide_store_begins_with(&key, &prefix)) {
         timed->timers++;
         code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
     }
@@ -151,7 +149,6 @@ int tide_store_next_timer(struct tide_store *store, uint32_t state, int32_t part
                           struct tide_store_timer *timer)
 {
     struct tide_store_room from;
-    MDB_cursor *cursor;
     from.bytes[0] = 'T';
     tide_store_number(from.bytes + 1, state);
     tide_store_number(from.bytes + 5, (uint32_t)partition);
@@ -159,23 +156,13 @@ int tide_store_next_timer(struct tide_store *store, uint32_t state, int32_t part
     if (timer->key_length > 0)
         memcpy(from.bytes + KEY_AT, timer->key, timer->key_length);
     MDB_val key = {KEY_AT + timer->key_length, from.bytes}, data;
-    int status = tide_store_read(store);
-    if (status < 0)
-        return status;
-    int code = mdb_cursor_open(store->reader, store->table, &cursor);
-    if (code)
-        return tide_store_failed(store, code, "read");
-    code = mdb_cursor_get(cursor, &key, &data, MDB_SET_RANGE);
-    if (!code && timer->at != 0 && key.mv_size == KEY_AT + timer->key_length &&
-        memcmp(key.mv_data, from.bytes, key.mv_size) == 0)
-        code = mdb_cursor_get(cursor, &key, &data, MDB_NEXT);
-    mdb_cursor_close(cursor);
-    if (code && code != MDB_NOTFOUND)
-        return tide_store_failed(store, code, "read");
-    const char *found = key.mv_data;
-    if (code || key.mv_size < KEY_AT || memcmp(found, from.bytes, TIME_AT) != 0)
+    int found = tide_store_seek(store, &key, &data, timer->at != 0);
+    if (found <= 0)
+        return found;
+    const char *bytes = key.mv_data;
+    if (key.mv_size < KEY_AT || memcmp(bytes, from.bytes, TIME_AT) != 0)
         return 0;
-    *timer = (struct tide_store_timer){(int64_t)read_time(found + TIME_AT), found + KEY_AT,
+    *timer = (struct tide_store_timer){(int64_t)read_time(bytes + TIME_AT), bytes + KEY_AT,
                                        (uint32_t)(key.mv_size - KEY_AT)};
     return 1;
 }

@@ -9,45 +9,16 @@
 
 enum { NAME = 5 /* bytes of the key of a state's name: 'N', its number */ };
 
-static uint32_t number_at(const char *bytes)
-{
-    uint32_t number = 0;
-    for (int i = 0; i < 4; i++)
-        number = number << 8 | (unsigned char)bytes[i];
-    return number;
-}
-
-/* The first entry at or, with `behind`, after the key: 1; 0 = there is none. */
-static int seek(struct tide_store *store, MDB_val *key, MDB_val *data, bool behind)
-{
-    MDB_val wanted = *key;
-    MDB_cursor *cursor;
-    int status = tide_store_read(store);
-    if (status < 0)
-        return status;
-    int code = mdb_cursor_open(store->reader, store->table, &cursor);
-    if (code)
-        return tide_store_failed(store, code, "read");
-    code = mdb_cursor_get(cursor, key, data, MDB_SET_RANGE);
-    if (!code && behind && key->mv_size == wanted.mv_size &&
-        memcmp(key->mv_data, wanted.mv_data, wanted.mv_size) == 0)
-        code = mdb_cursor_get(cursor, key, data, MDB_NEXT);
-    mdb_cursor_close(cursor);
-    if (code && code != MDB_NOTFOUND)
-        return tide_store_failed(store, code, "read");
-    return code ? 0 : 1;
-}
-
 int tide_store_next_state(struct tide_store *store, int64_t after, struct tide_store_state *state)
 {
     char room[NAME] = "N";
     MDB_val key = {after < 0 ? 1 : NAME, room}, data;
     if (after >= 0)
         tide_store_number(room + 1, (uint32_t)after);
-    int found = seek(store, &key, &data, after >= 0);
+    int found = tide_store_seek(store, &key, &data, after >= 0);
     if (found <= 0 || key.mv_size != NAME || *(const char *)key.mv_data != 'N')
         return found < 0 ? found : 0;
-    *state = (struct tide_store_state){number_at((const char *)key.mv_data + 1),
+    *state = (struct tide_store_state){tide_store_number_at((const char *)key.mv_data + 1),
                                        (uint32_t)(data.mv_size - sizeof(uint32_t)), data.mv_data};
     return 1;
 }
@@ -57,8 +28,8 @@ static bool is_of_walk(const struct tide_store_walk *walk, const MDB_val *key)
     const char *bytes = key->mv_data;
     return key->mv_size >= TIDE_STORE_PREFIX && bytes[0] == 'S' &&
            key->mv_size <= TIDE_STORE_PREFIX + TIDE_STORE_KEY &&
-           number_at(bytes + 1) == walk->state &&
-           (!walk->one || (int32_t)number_at(bytes + 5) == walk->partition);
+           tide_store_number_at(bytes + 1) == walk->state &&
+           (!walk->one || (int32_t)tide_store_number_at(bytes + 5) == walk->partition);
 }
 
 int tide_store_next(struct tide_store *store, struct tide_store_walk *walk,
@@ -71,13 +42,13 @@ int tide_store_next(struct tide_store *store, struct tide_store_walk *walk,
     tide_store_number(room + 1, walk->state);
     tide_store_number(room + 5, (uint32_t)partition);
     memcpy(room + TIDE_STORE_PREFIX, walk->bytes, length);
-    int found = seek(store, &key, &data, walk->begun);
+    int found = tide_store_seek(store, &key, &data, walk->begun);
     if (found <= 0 || !is_of_walk(walk, &key))
         return found < 0 ? found : 0;
     const char *bytes = key.mv_data;
     walk->begun = true;
-    walk->key = (struct tide_store_key){walk->state, (int32_t)number_at(bytes + 5), walk->bytes,
-                                        (uint32_t)(key.mv_size - TIDE_STORE_PREFIX)};
+    walk->key = (struct tide_store_key){walk->state, (int32_t)tide_store_number_at(bytes + 5),
+                                        walk->bytes, (uint32_t)(key.mv_size - TIDE_STORE_PREFIX)};
     memcpy(walk->bytes, bytes + TIDE_STORE_PREFIX, walk->key.length);
     return tide_store_read_value(store, &key, &data, value);
 }
