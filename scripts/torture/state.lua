@@ -34,16 +34,6 @@ local state = {}
 local State = {}
 State.__index = State
 
-local function children_of(pid)
-  local file = pid and io.open(("/proc/%d/task/%d/children"):format(pid, pid))
-  local list = {}
-  if file then
-    for child in file:read("*a"):gmatch "%d+" do list[#list + 1] = tonumber(child) end
-    file:close()
-  end
-  return list
-end
-
 function State:add_lines(count)
   local file = assert(io.open(self.folder .. "/in", "ab"))
   for _ = 1, count do
@@ -64,7 +54,8 @@ function State:live(kills)
   local run = start(self)
   local ends = wait.now() + 0.1 + math.random() * 0.4
   while run:running() and (kills > 0 or wait.now() < ends) do
-    local workers = children_of(children_of(run:pid())[1])
+    local zygote = process.children(run:pid())[1]
+    local workers = zygote and process.children(zygote) or {}
     if kills > 0 and #workers > 0 and math.random() < 0.3 then
       process.kill(workers[math.random(#workers)])
       kills, self.workers_killed = kills - 1, self.workers_killed + 1

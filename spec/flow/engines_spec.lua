@@ -1,6 +1,5 @@
 -- SPDX-License-Identifier: MIT
 -- Several engines under one supervisor, as far as no Kafka is needed for it.
-local engine = require "spec.support.engine"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
@@ -50,10 +49,10 @@ describe("several engines without a Kafka", function()
       { ["endless.lua"] = "return { init = function() while true do end end, process = function(m) return m end }" })
     local one = process.start { PROGRAM, "run", path, "--engines", "2" }
     wait.until_true(function() return one:stderr():find("engine 1 starts: process", 1, true) end, "the first engine")
-    local pids = engine.descendants(one:pid())
+    local pids = process.descendants(one:pid())
     one:signal("TERM")
     assert.equal(143, one:wait(60), one:stderr())
-    wait.until_true(function() return #engine.alive(pids) == 0 end, "the end of all")
+    wait.until_true(function() return #process.living(pids) == 0 end, "the end of all")
   end)
 
   it("several engines are told by check, with all the processes there are", function()

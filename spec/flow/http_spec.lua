@@ -78,7 +78,6 @@ describe("a run with an address", function()
   it("has a socket that its workers have not", function()
     start(nil, "--metrics-addr 0")
     http.wait_for(port(), "/readyz", 200)
-    local others = 0
     local function sockets_of(pid)
       local text = assert(io.popen(("ls -l /proc/%d/fd"):format(pid))):read "*a"
       local set = {}
@@ -91,16 +90,9 @@ describe("a run with an address", function()
       listening = listening or inode
     end
     assert.is_true(sockets_of(one:pid())[assert(listening, "a listening socket")] or false)
-    local function children_of(pid)
-      return assert(io.open(("/proc/%s/task/%s/children"):format(pid, pid))):read "*a"
-    end
-    local children = children_of(one:pid())
-    for zygote in children:gmatch "%d+" do children = children .. children_of(zygote) end
-    for pid in children:gmatch "%d+" do
-      others = others + 1
-      assert.is_nil(sockets_of(pid)[listening])
-    end
-    assert.equal(4, others) -- the forker, the zygote and two workers
+    local pids = process.descendants(one:pid())
+    assert.equal(5, #pids) -- the engine, the forker, the zygote and two workers
+    for i = 2, #pids do assert.is_nil(sockets_of(pids[i])[listening]) end
   end)
 
   it("ends with 78 and names the port when it is in use", function()

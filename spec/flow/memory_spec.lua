@@ -6,15 +6,6 @@ local wait = require 'spec.support.wait'
 local program = require("spec.support.program").path
 local sanitized = require('spec.support.program').build == 'build/asan' -- its shadow memory is not ours
 
-local function children(pid)
-  local file = io.open(('/proc/%d/task/%d/children'):format(pid, pid))
-  local list = {}
-  if not file then return list end
-  for child in file:read('*a'):gmatch '%d+' do list[#list + 1] = tonumber(child) end
-  file:close()
-  return list
-end
-
 -- Private memory in KiB: a forked worker's shared pages are the zygote's.
 local function own_kib(pid)
   local file = io.open(('/proc/%d/smaps_rollup'):format(pid))
@@ -50,7 +41,7 @@ describe('memory', function()
     for i = 1, 400 do
       feed:write(chunk)
       if i == 200 then -- every block has been filled by then, however slowly batches grew
-        worker = children(children(engine)[1])[1]
+        worker = process.children(process.children(engine)[1])[1]
         early = { own_kib(engine), own_kib(worker) }
       end
     end
@@ -71,8 +62,8 @@ describe('memory', function()
     local feed = assert(io.open(pipe, 'w')) -- open, so that the input does not end
     local pids
     wait.until_true(function()
-      local zygote = children(run:pid())[1]
-      pids = zygote and children(zygote) or {}
+      local zygote = process.children(run:pid())[1]
+      pids = zygote and process.children(zygote) or {}
       pids[#pids + 1] = zygote
       return #pids == 3
     end, 'two workers')

@@ -194,14 +194,11 @@ end]], "a\nleave\nb\n")
     local pipe = assert(io.open(folder .. "/fifo", "r+"))
     finally(function() pipe:close() end)
     local one = process.start({ PROGRAM, "run", path }, { cwd = folder })
-    local children = ("/proc/%d/task/%d/children"):format(one:pid(), one:pid())
     local connector = wait.until_true(function()
-      local list = io.open(children)
-      local first, second = (list and list:read "*a" or ""):match "^(%d+) (%d+)"
-      if list then list:close() end
-      return second and first
+      local children = process.children(one:pid())
+      return children[2] and children[1]
     end, "connector and zygote")
-    process.kill(tonumber(connector))
+    process.kill(connector)
     assert.equal(75, one:wait(), one:stderr())
     assert.matches("the connector, which makes the connections of transforms, is lost", one:stderr())
   end)

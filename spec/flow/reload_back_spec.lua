@@ -64,13 +64,6 @@ local function port() return tonumber(run:stderr():match "HTTP on http://[%d.]+:
 
 local function state() return cjson.decode(http.get(port(), "/status").body).reload.state end
 
-local function children(pid)
-  local file, pids = assert(io.open(("/proc/%d/task/%d/children"):format(pid, pid))), {}
-  for child in file:read("*a"):gmatch "%d+" do pids[#pids + 1] = tonumber(child) end
-  file:close()
-  return pids
-end
-
 -- Ends the run; each message has left once. Returns the metrics of the report.
 local function finish()
   until_all_left()
@@ -177,11 +170,11 @@ describe("the way back of a reload", function()
   it("is closed when the process that has them is lost, which ends nothing else", function()
     start()
     local zygote
-    for _, pid in ipairs(children(run:pid())) do
-      if #children(pid) > 0 then zygote = pid end
+    for _, pid in ipairs(process.children(run:pid())) do
+      if #process.children(pid) > 0 then zygote = pid end
     end
     reload(GOOD)
-    wait.until_true(function() return #children(zygote) == 0 end)
+    wait.until_true(function() return #process.children(zygote) == 0 end)
     wait.until_true(function() return state() == "watching" end, function() return run:stderr() end)
     process.kill(zygote)
     until_said "the older revision is lost, so it cannot come back"

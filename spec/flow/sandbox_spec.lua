@@ -6,6 +6,7 @@ local child = require 'spec.support.child'
 local flow = require 'spec.support.flow'
 local library = require 'tidemill.run.ffi'
 local pipeline_file = require 'spec.support.pipeline_file'
+local process = require 'spec.support.process'
 local wait = require 'spec.support.wait'
 
 pcall(ffi.cdef, 'char *getcwd(char *path, size_t size);')
@@ -193,9 +194,9 @@ describe('what a worker has started under full trust', function()
   for name, command in pairs(starts) do
     it('what a worker has started under full trust dies with it, ' .. name, function()
       local run, pid = start(command)
-      assert.is_true(child.alive(pid))
+      assert.is_true(process.alive(pid))
       ffi.C.kill(run.engine:worker_pid(0, 0), 9)
-      wait.until_true(function() return not child.alive(pid) end, 'the end of what it has started')
+      wait.until_true(function() return not process.alive(pid) end, 'the end of what it has started')
     end)
   end
 
@@ -215,9 +216,9 @@ describe('what a worker has started under full trust', function()
       if file then file:close() end
       return line
     end, 'the process')
-    assert.is_true(child.alive(tonumber(pid)))
+    assert.is_true(process.alive(tonumber(pid)))
     engine:kill(9)
-    wait.until_true(function() return not child.alive(tonumber(pid)) end,
+    wait.until_true(function() return not process.alive(tonumber(pid)) end,
       'the end of what a worker has started')
   end)
 end)

@@ -3,6 +3,7 @@
 local engine = require "spec.support.engine"
 local kafka = require "spec.support.kafka"
 local inputs = require "spec.support.inputs"
+local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 kafka.describe("committed offsets", { partitions = 2 }, function(t)
@@ -110,7 +111,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
       end, "output, and a commit")
       local pids = run:processes()
       run:signal("KILL")
-      wait.until_true(function() return not run.process:running() and #engine.alive(pids) == 0 end,
+      wait.until_true(function() return not run.process:running() and #process.living(pids) == 0 end,
         "the end of all its processes")
     end
     local done = committed()
@@ -131,7 +132,7 @@ kafka.describe("committed offsets", { partitions = 2 }, function(t)
       run:wait_for("a second one leaves at once")
       run:signal(name)
       run:ends_with(code) -- 0 once join_timeout has passed
-      wait.until_true(function() return #engine.alive(pids) == 0 end, "the end of all its processes")
+      wait.until_true(function() return #process.living(pids) == 0 end, "the end of all its processes")
       assert.is_true(committed() <= 9)
     end)
   end

@@ -36,8 +36,8 @@ kafka.describe("several engines", { partitions = 6 }, function(t)
   end
 
   local function wait_gone(pids)
-    wait.until_true(function() return #engine.alive(pids) == 0 end, 20, function()
-      return ("the end of the processes %s"):format(table.concat(engine.alive(pids), " "))
+    wait.until_true(function() return #process.living(pids) == 0 end, 20, function()
+      return ("the end of the processes %s"):format(table.concat(process.living(pids), " "))
     end)
   end
 
@@ -58,13 +58,13 @@ kafka.describe("several engines", { partitions = 6 }, function(t)
       wait_assigned(run, 3)
       kafka.produce(t.input, inputs.numbers(1, 5000))
       wait.until_true(function() return inputs.count(t.output) > 300 end, "output")
-      local pids = engine.descendants(pid_of(run, 2))
+      local pids = process.descendants(pid_of(run, 2))
       process.kill(pid_of(run, 2))
       run:wait_for("engine 2 was ended by SIGKILL: it is started again in 0.5 s, the others go on")
       run:wait_for("engine 2 starts again")
       kafka.produce(t.input, inputs.numbers(5001, 6000)) -- of which it reads its share, however far it was before
       inputs.wait_committed(t.group, t.input)
-      assert.same({}, engine.alive(pids))
+      assert.same({}, process.living(pids))
       http.wait_for(port_of(run), "/readyz", 200)
       pids = run:processes()
       run:drain(30)

@@ -3,6 +3,7 @@
 local engine = require "spec.support.engine"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
+local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 local COUNT = 40000
@@ -54,7 +55,7 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     wait_output(COUNT / 5)
     local pids = third:processes()
     third:signal("KILL")
-    wait.until_true(function() return not third.process:running() and #engine.alive(pids) == 0 end,
+    wait.until_true(function() return not third.process:running() and #process.living(pids) == 0 end,
       "the end of all of the third")
     wait_committed()
     assert.same(workers, stays:workers())

@@ -199,7 +199,7 @@ kafka.describe("a secret", { letters = { 1 } }, function(t)
       local one = process.start({ engine.PROGRAM, unpack(command) }, { env = env, cwd = folder })
       -- A variable is in the environment of a command before it has begun.
       local late = { secrets[2], secrets[3] }
-      local count = secret_search.watch(one, function() return engine.descendants(one:pid()) end, late)
+      local count = secret_search.watch(one, function() return process.descendants(one:pid()) end, late)
       assert.is_true(count > 0, table.concat(command, " ") .. "\n" .. one:stderr())
       is_absent(one:stdout() .. one:stderr(), command[1])
     end

@@ -46,7 +46,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     run:signal("TERM")
     if at then at() end
     run:ends_with(0, seconds or 25)
-    wait.until_true(function() return #engine.alive(pids) == 0 end, "the end of all its processes")
+    wait.until_true(function() return #process.living(pids) == 0 end, "the end of all its processes")
   end
 
   -- What is left is read by another run.

@@ -92,12 +92,4 @@ function child.stop_all()
   started = {}
 end
 
---- True when the process is there and is no zombie.
-function child.alive(pid)
-  local file = io.open(("/proc/%d/stat"):format(pid))
-  local line = file and file:read("*l")
-  if file then file:close() end
-  return line ~= nil and line:match("%) (%a)") ~= "Z"
-end
-
 return child

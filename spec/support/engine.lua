@@ -140,54 +140,15 @@ function methods:report()
   return cjson.decode(text)
 end
 
--- { parent = list of children } of all processes that are alive.
-local function family()
-  local children = {}
-  local pipe = assert(io.popen("cat /proc/[0-9]*/stat 2>/dev/null"))
-  for line in pipe:lines() do
-    local pid, state, parent = line:match("^(%d+) .*%) (%a) (%d+)")
-    if pid and state ~= "Z" then
-      parent = tonumber(parent)
-      children[parent] = children[parent] or {}
-      table.insert(children[parent], tonumber(pid))
-    end
-  end
-  pipe:close()
-  for _, list in pairs(children) do table.sort(list) end
-  return children
-end
-
---- Pids of the zygote's children, in order.
+--- Pids of the zygote's children, in the order of their start.
 function methods:workers()
-  local children = family()
-  local zygote = (children[self.process:pid()] or {})[1]
-  return children[zygote] or {}
-end
-
---- Pids of a process and of all that come from it.
-function engine.descendants(pid)
-  local children, pids = family(), { pid }
-  for i = 1, math.huge do
-    if not pids[i] then return pids end
-    for _, one in ipairs(children[pids[i]] or {}) do pids[#pids + 1] = one end
-  end
+  local zygote = process.children(self.process:pid())[1]
+  return zygote and process.children(zygote) or {}
 end
 
 --- Pids of the engine, its zygote and its workers.
 function methods:processes()
-  return engine.descendants(self.process:pid())
-end
-
---- Those of the pids that still run.
-function engine.alive(pids)
-  local found = {}
-  for _, pid in ipairs(pids) do
-    local file = io.open(("/proc/%d/stat"):format(pid))
-    local line = file and file:read("*l")
-    if file then file:close() end
-    if line and not line:find("%) Z") then found[#found + 1] = pid end
-  end
-  return found
+  return process.descendants(self.process:pid())
 end
 
 function engine.stop_all()

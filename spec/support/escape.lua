@@ -109,22 +109,11 @@ local function parent_of(pid)
   return line and tonumber(line:match "^%d+ .*%) %a (%d+)")
 end
 
--- The pids among `pids` whose parent this is, in order.
-local function children(pids, parent)
-  local list = {}
-  for pid in pairs(pids) do
-    if parent_of(pid) == parent then list[#list + 1] = pid end
-  end
-  table.sort(list)
-  return list
-end
-
---- The zygote and its workers, in order; nil until there are all of them. The engine has other children, which have
---- none: the forker, and with a list of hosts the connector.
+--- The zygote and its workers, in the order of their start; nil until there are all of them. The engine has other
+--- children, which have none: the forker, and with a list of hosts the connector.
 function methods:family()
-  local pids = self.canary:look()
-  for _, zygote in ipairs(children(pids, self.engine)) do
-    local workers = children(pids, zygote)
+  for _, zygote in ipairs(process.children(self.engine)) do
+    local workers = process.children(zygote)
     if #workers == self.processes + 1 then return zygote, workers end
   end
 end
@@ -155,7 +144,7 @@ function methods:start()
   end, "the workers")
   self.sibling = self.workers[#self.workers] -- started behind those of the first step
   self.others = {}
-  for _, pid in ipairs(children((self.canary:look()), self.engine)) do
+  for _, pid in ipairs(process.children(self.engine)) do
     if pid ~= self.zygote then self.others[pid] = true end
   end
 end
@@ -216,13 +205,13 @@ end
 
 -- Kills the workers in which scripts ran, and waits until others are there and nothing else is. Adds what is wrong.
 function methods:renew(fault)
-  for _, pid in ipairs(children((self.canary:look()), self.zygote)) do
+  for _, pid in ipairs(process.children(self.zygote)) do
     if pid ~= self.sibling then process.kill(pid) end
   end
   local complete_since, stray, workers
   wait.until_true(function()
     local pids = self.canary:look()
-    workers = children(pids, self.zygote)
+    workers = process.children(self.zygote)
     pids[self.engine], pids[self.zygote] = nil, nil
     for pid in pairs(self.others) do pids[pid] = nil end
     for _, pid in ipairs(workers) do pids[pid] = nil end

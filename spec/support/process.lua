@@ -113,6 +113,43 @@ function process.resume(pid)
   ffi.C.kill(pid, SIGNALS.CONT)
 end
 
+--- Whether a process is there and has not ended.
+function process.alive(pid)
+  local file = io.open(("/proc/%d/stat"):format(pid))
+  local line = file and file:read "*l"
+  if file then file:close() end
+  return line and not line:find "%) Z" and true or false
+end
+
+--- Those of the pids whose process has not ended.
+function process.living(pids)
+  local found = {}
+  for _, pid in ipairs(pids) do
+    if process.alive(pid) then found[#found + 1] = pid end
+  end
+  return found
+end
+
+--- Pids of the processes that its main thread has started and that have not ended, in the order of their start, which
+--- is not that of their pids: these begin again behind /proc/sys/kernel/pid_max. None when it is gone.
+function process.children(pid)
+  local file = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
+  local text = file and file:read "*a" or ""
+  if file then file:close() end
+  local pids = {}
+  for child in text:gmatch "%d+" do pids[#pids + 1] = tonumber(child) end
+  return process.living(pids)
+end
+
+--- Pids of a process and of all that come from it, parents before their children.
+function process.descendants(pid)
+  local pids = { pid }
+  for i = 1, math.huge do
+    if not pids[i] then return pids end
+    for _, child in ipairs(process.children(pids[i])) do pids[#pids + 1] = child end
+  end
+end
+
 --- Stops whatever this spec has started and still runs, and removes the output files.
 function process.stop_all()
   for _, one in ipairs(started) do

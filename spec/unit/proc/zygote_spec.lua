@@ -2,6 +2,7 @@
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
 local child = require "spec.support.child"
+local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 local workers = require "spec.support.workers"
 local C = require("spec.support.headers").declare("proc/inside.h")
@@ -179,7 +180,7 @@ describe("the zygote", function()
     assert.equal(C.TIDE_ETEMPORARY, run.status)
     assert.truthy(library.error():find("zygote is lost", 1, true))
     for _, pid in ipairs(pids) do
-      wait.until_true(function() return not child.alive(pid) end, "the end of a worker")
+      wait.until_true(function() return not process.alive(pid) end, "the end of a worker")
     end
     assert.equal(C.TIDE_ETEMPORARY, C.tide_zygote_send(run.zygote, C.TIDE_COMMAND_SPAWN, 0, 1))
   end)
@@ -188,9 +189,9 @@ describe("the zygote", function()
     run = workers.start { pools = { 2 } }
     local pids = { run.pid, run:worker_pid(0), run:worker_pid(1) }
     stop()
-    assert.is_false(child.alive(pids[1]))
+    assert.is_false(process.alive(pids[1]))
     for _, pid in ipairs(pids) do
-      wait.until_true(function() return not child.alive(pid) end, "the end of a process")
+      wait.until_true(function() return not process.alive(pid) end, "the end of a process")
     end
     C.tide_zygote_free(nil)
   end)
@@ -231,7 +232,7 @@ describe("the zygote", function()
     run:turn_until(function() return run.status < 0 end, "the refusal to kill it")
     assert.equal(C.TIDE_ETEMPORARY, run.status)
     assert.matches("process " .. victim.pid .. ", which the zygote has named, is not seen", library.error())
-    assert.is_true(child.alive(victim.pid))
+    assert.is_true(process.alive(victim.pid))
   end)
 
   it("the zygote leaves no descriptor behind in the engine", function()
@@ -294,7 +295,7 @@ describe("a signal", function()
     wait.until_true(function() return shared.pids[0] ~= 0 end, "the workers")
     one:kill(SIGKILL)
     for i = 0, 2 do
-      wait.until_true(function() return not child.alive(shared.pids[i]) end, "the end of process " .. i)
+      wait.until_true(function() return not process.alive(shared.pids[i]) end, "the end of process " .. i)
     end
   end)
 
@@ -304,7 +305,7 @@ describe("a signal", function()
     wait.until_true(function() return shared.pids[0] ~= 0 and shared.count == 1 end, "the work")
     one:kill(SIGKILL)
     for i = 0, 2 do
-      wait.until_true(function() return not child.alive(shared.pids[i]) end, "the end of process " .. i)
+      wait.until_true(function() return not process.alive(shared.pids[i]) end, "the end of process " .. i)
     end
   end)
 end)
