@@ -176,7 +176,7 @@ spec-carriage: ## the long form of spec/kafka/carriage_spec.lua: 1,000,000 rando
 spec-kafka: all tools faults ## the specs against a real Kafka that is started for them
 	$(Q)scripts/dev/test.sh spec/kafka
 
-test: ## all there is: installs what is missing, starts two real Kafkas, ends with `N passed, N failed`; or SPEC=path
+test: ## all there is: installs what is missing, starts three real Kafkas, ends with `N passed, N failed`; or SPEC=path
 	$(Q)scripts/dev/test.sh $(SPEC)
 
 bare: ## the README's commands in bare Debian roots, as a newcomer would (scripts/dev/bare.sh); needs root

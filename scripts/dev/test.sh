@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# What `make test` runs: installs what is missing, builds, starts two real Kafkas, runs lint and all specs (or those
+# What `make test` runs: installs what is missing, builds, starts three real Kafkas, runs lint and all specs (or those
 # that are named), stops them. The last line is the tally of run_specs.sh. Where the jars cannot be had, spec/kafka is
 # skipped.
 set -uo pipefail
@@ -21,15 +21,16 @@ trap 'exit 143' TERM
 scripts/dev/install.sh test kafka rdkafka || exit # in one go: who cannot install is told one command
 make --no-print-directory WERROR=1 -j2 all tools faults || exit
 scripts/dev/prometheus.sh >/dev/null || exit # unpacked for the specs, not installed
-# Two lanes of specs, each with a Kafka of its own: specs mostly wait. The brokers' logs lie in memory where there is
-# room: on a disk a broker that was killed takes 10 s and more to look through them.
+# Three lanes of specs, each with a Kafka of its own: specs mostly wait, and two lanes leave two cores idle for a third
+# of the time. The brokers' logs lie in memory where there is room: on a disk a broker that was killed takes 10 s and
+# more to look through them.
 room_kib=$(df --output=avail -k /dev/shm 2>/dev/null | tail -n 1)
 [ "${room_kib:-0}" -gt 4000000 ] && folder=/dev/shm || folder=${TMPDIR:-/tmp}
 # The broker is started often and runs briefly: code that is compiled quickly beats code that runs quickly.
 export JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC${JAVA_TOOL_OPTIONS:+ $JAVA_TOOL_OPTIONS}"
 export TIDE_KAFKA_DIRS=
 unset TIDE_KAFKA
-for _ in 1 2; do
+for _ in 1 2 3; do
   kafka_dirs+=("$(mktemp -d "$folder/tidemill-kafka-XXXXXX")")
   scripts/dev/kafka.sh start "${kafka_dirs[-1]}" log.index.size.max.bytes=65536 >/dev/null || break
   TIDE_KAFKA_DIRS+=" ${kafka_dirs[-1]}"
