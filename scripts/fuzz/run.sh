@@ -10,6 +10,7 @@
 #   PLANTED=1             the planted mistakes (those of planted/, by its file names TARGET.MISTAKE) in place of the
 #                         targets: each must be found within T (300)
 #   JOBS=2                so many at a time
+#   TIMEOUT=20            seconds that one input may take: more for a run that is stopped (SIGSTOP) now and then
 #   RECORD=1              what each target has executed is added to scripts/fuzz/record.tsv, which docs/fuzzing.md shows
 #                         (`make docs`)
 #   TIDE_COUNTS=file      "passed failed skipped" is added to this file, as other parts of CI do; TIDE_FAILURES=file:
@@ -69,7 +70,7 @@ folders() {
 
 # Runs one target in the foreground of its shell: NAME TARGET [FAULT]
 fuzz() {
-  local name=$1 target=$2 log=$scratch/$1.log options=(-print_final_stats=1 -timeout=20 -rss_limit_mb=3000 -close_fd_mask=3
+  local name=$1 target=$2 log=$scratch/$1.log options=(-print_final_stats=1 "-timeout=${TIMEOUT:-20}" -rss_limit_mb=3000 -close_fd_mask=3
     -interrupted_exitcode=0) # who stops a run has found nothing
   local inputs dictionary=scripts/fuzz/dictionaries/$2 from=$EPOCHREALTIME code done_before=0
   mkdir -p "build/fuzz/found/$target" "build/fuzz/findings/$name"
