@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "chain/states.h"
@@ -141,7 +142,8 @@ int tide_engine_restore_poll(struct tide_engine *engine, int64_t now_us)
     ssize_t count = take(engine);
     if (count < 0)
         return (int)count;
-    while (engine->changelog->ops->ended(engine->changelog, &index)) {
+    while (!tide_fault("restore.held") &&
+           engine->changelog->ops->ended(engine->changelog, &index)) {
         status = tide_states_restore_rest(engine->chain.states);
         if (status == TIDE_OK)
             status = release(engine, engine->source->partitions[index].number);

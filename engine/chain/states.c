@@ -15,7 +15,7 @@
 
 enum {
     FIRST_PLACES = 1 << 12,
-    CACHE_BYTES = 48 << 20 /* of values without changes; beyond it they are dropped */
+    CACHE_BYTES = 16 << 20 /* of values without changes; beyond it they are dropped */
 };
 
 struct tide_states *tide_states_new(const char *dir, const char *pipeline)

@@ -26,24 +26,37 @@ static int check_call(rd_kafka_error_t *error, rd_kafka_resp_err_t code, const c
     return status;
 }
 
-/* A queue that is forwarded to nothing keeps what comes in; it would go to the group's queue otherwise. */
-static void forward_queue(struct tide_kafka_source *source, const char *topic, int32_t number)
-{
-    rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(source->client, topic, number);
-    int index = tide_kafka_partition_find(source, topic, number);
-    bool held = index >= 0 && source->partitions[index].held;
-    if (!queue)
-        return;
-    rd_kafka_queue_forward(queue, held ? NULL : source->data);
-    rd_kafka_queue_destroy(queue);
-}
-
 /* Asking for the queue makes librdkafka create the partition, so this is possible before it is assigned. */
 static void forward_queues(struct tide_kafka_source *source,
                            const rd_kafka_topic_partition_list_t *list)
 {
-    for (int i = 0; i < list->cnt; i++)
-        forward_queue(source, list->elems[i].topic, list->elems[i].partition);
+    for (int i = 0; i < list->cnt; i++) {
+        rd_kafka_queue_t *queue = rd_kafka_queue_get_partition(source->client, list->elems[i].topic,
+                                                               list->elems[i].partition);
+        if (!queue)
+            continue;
+        rd_kafka_queue_forward(queue, source->data);
+        rd_kafka_queue_destroy(queue);
+    }
+}
+
+/* A partition that is held is not fetched. It is paused before it is assigned: messages that are fetched and wait in a
+ * queue of their own would fill the limits of the source's queue (connect.c) once for each partition. */
+static void pause_held(struct tide_kafka_source *source,
+                       const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_topic_partition_list_t *held = rd_kafka_topic_partition_list_new(list->cnt);
+    for (int i = 0; i < list->cnt; i++) {
+        const rd_kafka_topic_partition_t *which = &list->elems[i];
+        int index = tide_kafka_partition_find(source, which->topic, which->partition);
+        if (index < 0 || !source->partitions[index].held)
+            continue;
+        source->partitions[index].paused = true;
+        rd_kafka_topic_partition_list_add(held, which->topic, which->partition);
+    }
+    if (held->cnt > 0)
+        rd_kafka_pause_partitions(source->client, held);
+    rd_kafka_topic_partition_list_destroy(held);
 }
 
 /* Partitions that are assigned again are stopped first, and that cuts their queues off from ours. librdkafka is
@@ -60,6 +73,7 @@ static int call_assign(struct tide_kafka_source *source,
                        const rd_kafka_topic_partition_list_t *list, bool incremental)
 {
     forward_queues(source, list);
+    pause_held(source, list);
     if (incremental)
         return check_call(rd_kafka_incremental_assign(source->client, list), 0, "assign");
     return check_call(NULL, rd_kafka_assign(source->client, list), "assign");
@@ -165,7 +179,7 @@ static void begin_reading(struct tide_kafka_source *source, struct tide_kafka_re
         struct tide_kafka_partition *partition = &source->partitions[indexes[i]];
         tide_kafka_partition_move(source, partition, TIDE_KAFKA_PENDING);
         tide_kafka_partition_observe(source, partition, TIDE_KAFKA_RESOLVED);
-        partition->paused = false;
+        partition->paused = partition->held; /* pause_held */
         partition->committed = answer->questions[i].committed >= 0;
         tide_kafka_fetch_begin(source, indexes[i], &answer->questions[i],
                                answer->list->elems[i].offset);
@@ -257,7 +271,14 @@ void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
     if (!partition->held || source->state != TIDE_KAFKA_RUNNING)
         return;
     partition->held = false;
-    forward_queue(source, tide_kafka_partition_topic(source, index), partition->number);
+    if (source->paused) /* then it is resumed with the others */
+        return;
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, tide_kafka_partition_topic(source, index),
+                                      partition->number);
+    rd_kafka_resume_partitions(source->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    partition->paused = false;
 }
 
 /* ---- pauses ---- */
@@ -267,9 +288,9 @@ static bool is_owned(const struct tide_kafka_partition *partition)
     return partition->assignment == TIDE_KAFKA_OWNED;
 }
 
-static bool is_paused(const struct tide_kafka_partition *partition)
+static bool is_to_be_resumed(const struct tide_kafka_partition *partition)
 {
-    return partition->paused;
+    return partition->paused && !partition->held;
 }
 
 static bool is_paused_and_leaving(const struct tide_kafka_partition *partition)
@@ -282,10 +303,13 @@ void tide_kafka_assign_pause(struct tide_kafka_source *source, bool paused)
 {
     if (source->paused == paused || source->state != TIDE_KAFKA_RUNNING)
         return;
-    rd_kafka_topic_partition_list_t *list = tide_kafka_partitions_where(source, paused ? is_owned
-                                                                                       : is_paused);
-    for (uint32_t i = 0; i < source->partition_count; i++)
-        source->partitions[i].paused = paused && is_owned(&source->partitions[i]);
+    rd_kafka_topic_partition_list_t *list = tide_kafka_partitions_where(
+        source, paused ? is_owned : is_to_be_resumed);
+    for (uint32_t i = 0; i < source->partition_count; i++) {
+        struct tide_kafka_partition *partition = &source->partitions[i];
+        bool held = partition->paused && partition->held;
+        partition->paused = held || (paused && is_owned(partition));
+    }
     if (list->cnt > 0 && !(paused && tide_fault("bug.resume_unpaused")))
         (paused ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
