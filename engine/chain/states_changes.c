@@ -8,7 +8,7 @@
 
 /* More commits cost nothing as long as their keys are different ones, and a record of the changelog for each key that is in
  * several: so what the keys take counts apart. */
-static const uint64_t COMMIT_KEYS_BYTES = 8 << 20, FULL_KEYS_BYTES = 16 << 20;
+static const uint64_t COMMIT_KEYS_BYTES = 7 << 20, FULL_KEYS_BYTES = 14 << 20;
 static const uint64_t COMMIT_BYTES = 64 << 20, FULL_BYTES = 96 << 20;
 
 /* A timer that the entry has already is in the heap, or in the list of the store. */

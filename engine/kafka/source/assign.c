@@ -279,6 +279,7 @@ void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
     rd_kafka_resume_partitions(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
     partition->paused = false;
+    tide_kafka_wake_resumed(source, index);
 }
 
 /* ---- pauses ---- */

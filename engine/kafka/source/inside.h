@@ -148,7 +148,8 @@ struct tide_kafka_source {
         /* so much in its queue makes librdkafka stop */
         int64_t max_messages;
         int64_t max_bytes;
-    } wake; /* wake.c */
+        bool resumed; /* partitions were, whose leaders are not asked yet */
+    } wake;           /* wake.c */
 
     struct {
         struct tide_kafka_borrowed records[TIDE_KAFKA_BORROWED];
@@ -220,6 +221,8 @@ void tide_kafka_wake_begin(struct tide_kafka_source *source);
 /** So many messages of so many bytes were taken from librdkafka's queue: makes sure that it fetches again if the queue is
  * empty, or half empty since it was full. */
 void tide_kafka_wake_fetcher(struct tide_kafka_source *source, size_t taken, size_t bytes);
+/** The partition was resumed. librdkafka 2.0.2 does not wake its broker's thread for that. */
+void tide_kafka_wake_resumed(struct tide_kafka_source *source, uint32_t index);
 
 /* ---- fetch.c ---- */
 

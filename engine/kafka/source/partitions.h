@@ -81,6 +81,7 @@ struct tide_kafka_partition {
 
     /* assign.c; librdkafka before 2.4.0 rewinds a partition that is resumed without a pause. */
     bool paused;
+    bool resumed; /* wake.c; its leader has to be asked */
     /* commit.c, and assign.c when it is assigned; the group has had an offset of it, so if there is none now, the topic is
      * another. */
     bool committed;

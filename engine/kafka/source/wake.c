@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Says when librdkafka is to fetch again (kafka/fetch_again.h has the reasons), which is when half of its queue is left, and which
- * partitions' leaders are asked for that. Start reading at tide_kafka_wake_fetcher. */
+ * Says when librdkafka is to fetch again (kafka/fetch_again.h has the reasons), which is when half of its queue is left or
+ * a partition was resumed, and which partitions' leaders are asked for that. Start reading at tide_kafka_wake_fetcher. */
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
@@ -8,17 +8,25 @@
 
 static const int64_t INTERVAL_US = 2000;
 
-/* Some of those that have more to fetch, in turn. */
-static void choose_partitions(struct tide_kafka_source *source, struct tide_fetch_again_of *chosen)
+static bool has_more(const struct tide_kafka_source *source, uint32_t index)
+{
+    int64_t high;
+    return tide_kafka_partition_high(source, index, &high) &&
+           high > source->partitions[index].read.next;
+}
+
+/* Some of those that have more to fetch, in turn; or of those that were resumed, of which nothing may be known yet. */
+static void choose_partitions(struct tide_kafka_source *source, struct tide_fetch_again_of *chosen,
+                              bool resumed)
 {
     for (uint32_t i = 0; i < source->partition_count && chosen->count < TIDE_FETCH_AGAIN_MOST;
          i++) {
         uint32_t index = source->wake.again.next++ % source->partition_count;
-        const struct tide_kafka_partition *partition = &source->partitions[index];
-        int64_t high;
+        struct tide_kafka_partition *partition = &source->partitions[index];
         if (partition->assignment != TIDE_KAFKA_OWNED || partition->paused ||
-            !tide_kafka_partition_high(source, index, &high) || high <= partition->read.next)
+            !(resumed ? partition->resumed : has_more(source, index)))
             continue;
+        partition->resumed = false;
         chosen->topics[chosen->count] = tide_kafka_partition_topic(source, index);
         chosen->numbers[chosen->count++] = partition->number;
     }
@@ -45,7 +53,10 @@ static void ask_leaders(struct tide_kafka_source *source)
     if (!tide_fetch_again_may_ask(&source->wake.again, INTERVAL_US))
         return;
     source->wake.most = 0;
-    choose_partitions(source, &chosen);
+    if (source->wake.resumed)
+        choose_partitions(source, &chosen, true);
+    source->wake.resumed = chosen.count == TIDE_FETCH_AGAIN_MOST; /* there may be more */
+    choose_partitions(source, &chosen, false);
     tide_fetch_again_ask(&source->wake.again, source->blocking, source->client, &chosen);
 }
 
@@ -63,6 +74,11 @@ static bool runs_low(struct tide_kafka_source *source, size_t taken, size_t byte
 
 void tide_kafka_wake_fetcher(struct tide_kafka_source *source, size_t taken, size_t bytes)
 {
-    if (taken == 0 || runs_low(source, taken, bytes))
+    if (taken == 0 || source->wake.resumed || runs_low(source, taken, bytes))
         ask_leaders(source);
+}
+
+void tide_kafka_wake_resumed(struct tide_kafka_source *source, uint32_t index)
+{
+    source->partitions[index].resumed = source->wake.resumed = true;
 }
