@@ -19,11 +19,13 @@ struct question {
     uint32_t count;
 };
 
-/* In the blocking thread. The answers do not matter. */
+/* In the blocking thread. The answers do not matter. What was resumed before has to be so by now: the main thread of
+ * librdkafka, which does that, serves everything in turn, and the protocol of the group is asked of it. */
 static void ask_watermarks(struct tide_blocking_job *job)
 {
     struct question *question = (struct question *)job;
     int64_t low, high;
+    rd_kafka_rebalance_protocol(question->client);
     for (uint32_t i = 0; i < question->count; i++)
         rd_kafka_query_watermark_offsets(question->client, question->topics[i],
                                          question->numbers[i], &low, &high, TIMEOUT_MS);
