@@ -15,7 +15,7 @@
 #include "shm/topics.h"
 
 enum {
-    PORTION = 4000,          /* changes in one transaction ... */
+    PORTION = 2000,          /* changes in one transaction ... */
     PORTION_BYTES = 16 << 20 /* ... and bytes of their values */
 };
 
