@@ -42,9 +42,9 @@ static void forward_queues(struct tide_kafka_source *source,
 
 /* A partition that is held is not fetched. It is paused before it is assigned: messages that are fetched and wait in a
  * queue of their own would fill the limits of the source's queue (connect.c) once for each partition. */
-static void pause_held(struct tide_kafka_source *source,
-                       const rd_kafka_topic_partition_list_t *list)
+static int pause_held(struct tide_kafka_source *source, const rd_kafka_topic_partition_list_t *list)
 {
+    int status = TIDE_OK;
     rd_kafka_topic_partition_list_t *held = rd_kafka_topic_partition_list_new(list->cnt);
     for (int i = 0; i < list->cnt; i++) {
         const rd_kafka_topic_partition_t *which = &list->elems[i];
@@ -56,7 +56,10 @@ static void pause_held(struct tide_kafka_source *source,
     }
     if (held->cnt > 0)
         rd_kafka_pause_partitions(source->client, held);
+    for (int i = 0; i < held->cnt && status == TIDE_OK; i++)
+        status = check_call(NULL, held->elems[i].err, "pause");
     rd_kafka_topic_partition_list_destroy(held);
+    return status;
 }
 
 /* Partitions that are assigned again are stopped first, and that cuts their queues off from ours. librdkafka is
@@ -73,7 +76,9 @@ static int call_assign(struct tide_kafka_source *source,
                        const rd_kafka_topic_partition_list_t *list, bool incremental)
 {
     forward_queues(source, list);
-    pause_held(source, list);
+    int status = pause_held(source, list);
+    if (status < 0)
+        return status;
     if (incremental)
         return check_call(rd_kafka_incremental_assign(source->client, list), 0, "assign");
     return check_call(NULL, rd_kafka_assign(source->client, list), "assign");

@@ -229,6 +229,7 @@ static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
     if (index == UINT32_MAX || !is_wanted(source, &source->partitions[index], record->offset))
         return false;
     struct tide_kafka_partition *partition = &source->partitions[index];
+    tide_require(!partition->held); /* it is paused: assign.c */
     partition->read.next = record->offset + 1;
     partition->read.last_error = 0;
     partition->read.stable = -1;
