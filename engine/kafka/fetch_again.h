@@ -28,6 +28,7 @@ struct tide_fetch_again_of {
     const char *topics[TIDE_FETCH_AGAIN_MOST];
     int32_t numbers[TIDE_FETCH_AGAIN_MOST];
     uint32_t count;
+    bool resumed; /* some of them were, since the last question */
 };
 
 /** False while leaders are being asked, and for `interval_us` after they were. */

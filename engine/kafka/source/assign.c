@@ -276,6 +276,7 @@ void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
     if (!partition->held || source->state != TIDE_KAFKA_RUNNING)
         return;
     partition->held = false;
+    tide_kafka_wake_resumed(source, index);
     if (source->paused) /* then it is resumed with the others */
         return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
@@ -284,7 +285,6 @@ void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
     rd_kafka_resume_partitions(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
     partition->paused = false;
-    tide_kafka_wake_resumed(source, index);
 }
 
 /* ---- pauses ---- */

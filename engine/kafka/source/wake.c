@@ -26,6 +26,7 @@ static void choose_partitions(struct tide_kafka_source *source, struct tide_fetc
         if (partition->assignment != TIDE_KAFKA_OWNED || partition->paused ||
             !(resumed ? partition->resumed : has_more(source, index)))
             continue;
+        chosen->resumed |= partition->resumed;
         partition->resumed = false;
         chosen->topics[chosen->count] = tide_kafka_partition_topic(source, index);
         chosen->numbers[chosen->count++] = partition->number;
@@ -81,4 +82,6 @@ void tide_kafka_wake_fetcher(struct tide_kafka_source *source, size_t taken, siz
 void tide_kafka_wake_resumed(struct tide_kafka_source *source, uint32_t index)
 {
     source->partitions[index].resumed = source->wake.resumed = true;
+    source->wake.again.asked_us =
+        0; /* an engine that sleeps would ask when it wakes, not after the interval */
 }
