@@ -21,8 +21,8 @@ struct question {
 };
 
 /* In the blocking thread. The answers do not matter. Behind a resume the group's protocol is asked first, which
- * librdkafka's main thread answers in its turn: without that 2 of 4 starts with ten million keys were fetched for only a
- * second later (2.0.2), with it none of 6. Why is not known: a resume has been served when its call returns. */
+ * librdkafka's main thread answers in its turn: without that 2 of 4 starts with ten million keys were fetched for only
+ * a second later (2.0.2), with it none of 8. Why is not known: a resume has been served when its call returns. */
 static void ask_watermarks(struct tide_blocking_job *job)
 {
     struct question *question = (struct question *)job;

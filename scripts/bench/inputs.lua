@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local figures = require "scripts.bench.figures"
 local kafka = require "spec.support.kafka"
+local of_specs = require "spec.support.inputs"
 local process = require "spec.support.process"
 
 local inputs = { PARTITIONS = 16 }
@@ -13,11 +14,9 @@ local LIMIT_S = 900
 local SAMPLE = 25 -- messages of each partition
 
 --- The number of messages that a topic has had; transaction markers count as well.
-function inputs.count(topic)
-  local total = 0
-  for _, offset in pairs((kafka.ends(topic))) do total = total + offset end
-  return total
-end
+inputs.count = of_specs.count
+--- Waits until a group has committed the end of a topic: (group, topic).
+inputs.wait_committed = of_specs.wait_committed
 
 --- Makes a topic with `count` events, with `keys` of so many keys: { topic, count, debugs }.
 function inputs.fill(count, keys)

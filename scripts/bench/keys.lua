@@ -5,7 +5,6 @@
 --   BENCH_KEYS, BENCH_CHANGES, BENCH_FOLDER (build/bench: where state_dir is made)
 local cjson = require "cjson"
 local ffi = require "ffi"
-local committed = require "spec.support.inputs"
 local figures = require "scripts.bench.figures"
 local inputs = require "scripts.bench.inputs"
 local kafka = require "spec.support.kafka"
@@ -102,7 +101,7 @@ local function restart(seed, is_last)
     records, restore_s = run:stderr():match "are restored: (%d+) records in ([%d.]+) s"
     return records and inputs.count(job.out) >= before + FEW
   end)
-  if is_last then committed.wait_committed(job.group, job.topic) end
+  if is_last then inputs.wait_committed(job.group, job.topic) end
   run:signal "KILL"
   run:wait(10)
   return { first_s = seconds, restored = tonumber(records), restore_s = tonumber(restore_s), peaks = peaks }

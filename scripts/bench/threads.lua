@@ -12,14 +12,6 @@ local read = tree.read
 
 threads.PARTS = { "engine", "librdkafka", "worker", "zygote", "supervisor", "other" }
 
-local function children_of(pid)
-  local list = {}
-  for child in (read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
-    list[#list + 1] = tonumber(child)
-  end
-  return list
-end
-
 -- Name and processor seconds of a thread; nil when it is gone.
 local function thread_of(pid, tid)
   local text = read(("/proc/%d/task/%s/stat"):format(pid, tid)) or ""
@@ -73,10 +65,10 @@ end
 local function take_engine(self, pid, memory)
   take(self, pid, "engine")
   local sum = memory and pss(pid) or 0
-  for _, zygote in ipairs(children_of(pid)) do
+  for _, zygote in ipairs(tree.children(pid)) do
     take(self, zygote, "zygote")
     sum = sum + (memory and pss(zygote) or 0)
-    for _, worker in ipairs(children_of(zygote)) do
+    for _, worker in ipairs(tree.children(zygote)) do
       take(self, worker, "worker")
       sum = sum + (memory and pss(worker) or 0)
     end
@@ -90,10 +82,10 @@ function methods:sample()
   if not self.several then return take_engine(self, self.root, memory) end
   local sum = memory and pss(self.root) or 0
   take(self, self.root, "supervisor")
-  for _, launcher in ipairs(children_of(self.root)) do
+  for _, launcher in ipairs(tree.children(self.root)) do
     take(self, launcher, "supervisor")
     sum = sum + (memory and pss(launcher) or 0)
-    for _, engine in ipairs(children_of(launcher)) do take_engine(self, engine, memory) end
+    for _, engine in ipairs(tree.children(launcher)) do take_engine(self, engine, memory) end
   end
   if memory then self.supervisor = math.max(self.supervisor or 0, sum) end
 end

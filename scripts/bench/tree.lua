@@ -14,11 +14,18 @@ function tree.read(path)
   return text
 end
 
+--- The pids of the children of a process.
+function tree.children(pid)
+  local list = {}
+  for child in (tree.read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
+    list[#list + 1] = tonumber(child)
+  end
+  return list
+end
+
 local function add_descendants(pid, list)
   list[#list + 1] = pid
-  for child in (tree.read(("/proc/%d/task/%d/children"):format(pid, pid)) or ""):gmatch("%d+") do
-    add_descendants(tonumber(child), list)
-  end
+  for _, child in ipairs(tree.children(pid)) do add_descendants(child, list) end
   return list
 end
 

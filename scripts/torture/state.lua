@@ -54,8 +54,7 @@ function State:live(kills)
   local run = start(self)
   local ends = wait.now() + 0.1 + math.random() * 0.4
   while run:running() and (kills > 0 or wait.now() < ends) do
-    local zygote = process.children(run:pid())[1]
-    local workers = zygote and process.children(zygote) or {}
+    local workers = process.workers(run:pid())
     if kills > 0 and #workers > 0 and math.random() < 0.3 then
       process.kill(workers[math.random(#workers)])
       kills, self.workers_killed = kills - 1, self.workers_killed + 1

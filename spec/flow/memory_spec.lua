@@ -41,7 +41,7 @@ describe('memory', function()
     for i = 1, 400 do
       feed:write(chunk)
       if i == 200 then -- every block has been filled by then, however slowly batches grew
-        worker = process.children(process.children(engine)[1])[1]
+        worker = process.workers(engine)[1]
         early = { own_kib(engine), own_kib(worker) }
       end
     end
@@ -62,22 +62,12 @@ describe('memory', function()
     local feed = assert(io.open(pipe, 'w')) -- open, so that the input does not end
     local pids
     wait.until_true(function()
-      local zygote = process.children(run:pid())[1]
-      pids = zygote and process.children(zygote) or {}
-      pids[#pids + 1] = zygote
-      return #pids == 3
-    end, 'two workers')
+      pids = process.descendants(run:pid())
+      return #pids == 5
+    end, 'the engine with its forker, zygote and two workers')
     run:signal(9)
     run:wait()
     feed:close()
-    wait.until_true(function()
-      for _, pid in ipairs(pids) do
-        local stat = io.open(('/proc/%d/stat'):format(pid))
-        local state = stat and stat:read('*a'):match '%) (%a)' or 'Z'
-        if stat then stat:close() end
-        if state ~= 'Z' then return false end -- dead, if not yet reaped by init
-      end
-      return true
-    end, 'zygote and workers to be gone')
+    wait.until_true(function() return #process.living(pids) == 0 end, 'all of them to be gone')
   end)
 end)

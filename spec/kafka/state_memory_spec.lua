@@ -2,11 +2,11 @@
 -- What an engine takes of memory while the state of its partitions is restored does not grow with what waits for it.
 local engine = require "spec.support.engine"
 local faults = require "spec.support.faults"
+local files = require "spec.house.files"
 local gate = require "spec.support.gate"
 local inputs = require "spec.support.inputs"
 local kafka = require "spec.support.kafka"
 local kafka_state = require "spec.support.kafka_state"
-local process = require "spec.support.process"
 local program = require "spec.support.program"
 
 local PARTITIONS, MESSAGES, MIB = 16, 480000, 2 ^ 20
@@ -23,17 +23,13 @@ kafka.describe("state that is being restored", { input = { PARTITIONS }, output 
     local file = assert(io.open(path, "w"))
     for i = 1, MESSAGES do file:write("k", i % 9973, "\t", i, "\n") end
     file:close()
-    local argv = { "build/kafka_tool", kafka.bootstrap(), "fill", t.input, "keys" }
-    local code, _, err = process.run(argv, { stdin = path })
+    local tool = kafka.start({ "fill", t.input, "keys" }, path)
+    assert.equal(0, tool:wait(), tool:stderr())
     os.remove(path)
-    assert.equal(0, code, err)
   end
 
   local function heap_of(pid)
-    local file = assert(io.open(("/proc/%d/status"):format(pid)))
-    local text = file:read "*a"
-    file:close()
-    return tonumber(text:match "RssAnon:%s+(%d+) kB") * 1024
+    return tonumber(files.read(("/proc/%d/status"):format(pid)):match "RssAnon:%s+(%d+) kB") * 1024
   end
 
   it("has no more messages in memory than one that is read, however many partitions wait", function()

@@ -142,8 +142,7 @@ end
 
 --- Pids of the zygote's children, in the order of their start.
 function methods:workers()
-  local zygote = process.children(self.process:pid())[1]
-  return zygote and process.children(zygote) or {}
+  return process.workers(self.process:pid())
 end
 
 --- Pids of the engine, its zygote and its workers.

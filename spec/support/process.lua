@@ -141,6 +141,12 @@ function process.children(pid)
   return process.living(pids)
 end
 
+--- Pids of the workers of an engine that has no list of hosts: the children of its first child, the zygote.
+function process.workers(engine)
+  local zygote = process.children(engine)[1]
+  return zygote and process.children(zygote) or {}
+end
+
 --- Pids of a process and of all that come from it, parents before their children.
 function process.descendants(pid)
   local pids = { pid }
