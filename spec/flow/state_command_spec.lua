@@ -112,7 +112,7 @@ describe('tidemill state', function()
     local store = files.read(folder .. '/state/data.mdb')
     write('state/data.mdb', (store:gsub('{"n":2}', '{"n":3}')))
     fails(65, 'the checksum of a value is wrong', 'get', 'b')
-    write('state/data.mdb', store:sub(1, #store - 4096))
+    write('state/data.mdb', store:sub(1, 2.5 * 4096)) -- more at its end may be free pages
     fails(65, 'its file is cut off', 'export')
     write('state/data.mdb', store)
     write('p.lua', (pipeline(folder, false):gsub('"counts" {', '"others" {')))
