@@ -110,7 +110,7 @@ return tide.pipeline %q {
     refused(78, 'holds the state "counts, by json:k", which this pipeline keeps by json:n')
     write('p.lua', PIPELINE:format('counts', 'k'))
     local store = files.read(folder .. '/state/data.mdb')
-    -- Its two pages of LMDB's own, and half a page behind them: more at its end may be free pages, which it can do without.
+    -- Its two pages of LMDB's own, and half a page behind them: more at its end may be free pages.
     write('state/data.mdb', store:sub(1, 2.5 * 4096))
     refused(65, 'the store state is damaged (its file is cut off')
     write('state/data.mdb', (store:gsub('\208z@', '\208{@'))) -- 429 as a double

@@ -99,7 +99,7 @@ kafka.describe("a rebalance", { partitions = 4 }, function(t)
     local task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end"
     local stays = member { task = task, settings = { join_timeout = "25s" } }
     stays:wait_for("partitions assigned")
-    local workers = stays:workers()
+    local workers = stays:workers(2)
     while times(stays, "partitions revoked") < 10 do
       local guest = member { task = task }
       guest:wait_for("partitions assigned")

@@ -71,7 +71,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
     assert(t.input and t.output) -- made while it still answers
     stop_broker()
     local run = start()
-    wait.until_true(function() return #run:workers() == 2 end, "its workers")
+    run:workers(2)
     term(run)
   end)
 

@@ -161,7 +161,7 @@ kafka.describe("tide.table", { partitions = 1 }, function(t)
       ask("u1", "u1", "u1")
       asked = asked + 3
       put { { "u1", tostring(round) } }
-      process.kill(wait.until_true(function() return run:workers()[1] end, "a worker"))
+      process.kill(run:workers(2)[1])
     end
     await_answer("u1", "u1=8")
     for _, answer in ipairs(answers(asked)) do assert.not_equal("torn", answer) end

@@ -140,9 +140,12 @@ function methods:report()
   return cjson.decode(text)
 end
 
---- Pids of the zygote's children, in the order of their start.
-function methods:workers()
-  return process.workers(self.process:pid())
+--- Pids of the zygote's children, in the order of their start. With a count: once there are so many, since the zygote
+--- forks them while the engine goes on.
+function methods:workers(count)
+  local function now() return process.workers(self.process:pid()) end
+  if count then wait.until_true(function() return #now() == count end, count .. " workers") end
+  return now()
 end
 
 --- Pids of the engine, its zygote and its workers.

@@ -6,6 +6,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/status.h"
 #include "kafka/source/inside.h"
@@ -180,12 +181,14 @@ static int find_all(struct tide_kafka_source *source, const rd_kafka_topic_parti
 static void begin_reading(struct tide_kafka_source *source, struct tide_kafka_resolve *answer,
                           const uint32_t *indexes)
 {
+    int64_t now_us = tide_clock_us();
     for (int i = 0; i < answer->list->cnt; i++) {
         struct tide_kafka_partition *partition = &source->partitions[indexes[i]];
         tide_kafka_partition_move(source, partition, TIDE_KAFKA_PENDING);
         tide_kafka_partition_observe(source, partition, TIDE_KAFKA_RESOLVED);
         partition->paused = partition->held; /* pause_held */
         partition->committed = answer->questions[i].committed >= 0;
+        tide_kafka_unheard_begin(partition, now_us);
         tide_kafka_fetch_begin(source, indexes[i], &answer->questions[i],
                                answer->list->elems[i].offset);
     }
@@ -240,6 +243,8 @@ static int move_reading(struct tide_kafka_source *source, const struct tide_kafk
             which->topic, which->partition, (long long)answer->questions[i].high,
             (long long)partition->read.next);
     tide_kafka_fetch_move(partition, which->offset);
+    tide_kafka_events_begin_moved(source, (uint32_t)index);
+    tide_kafka_unheard_begin(partition, tide_clock_us());
     tide_kafka_partition_observe(source, partition, TIDE_KAFKA_RESOLVED);
     return TIDE_OK;
 }
@@ -270,6 +275,14 @@ int tide_kafka_assign(struct tide_kafka_source *source, struct tide_kafka_resolv
                                                     : assign_new(source, answer);
 }
 
+/* ---- pauses ---- */
+
+static void resume(struct tide_kafka_source *source, rd_kafka_topic_partition_list_t *list)
+{
+    if (!tide_fault("bug.resume_lost")) /* librdkafka may lose it: unheard.c */
+        rd_kafka_resume_partitions(source->client, list);
+}
+
 void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
 {
     struct tide_kafka_partition *partition = &source->partitions[index];
@@ -282,12 +295,11 @@ void tide_kafka_assign_release(struct tide_kafka_source *source, uint32_t index)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, tide_kafka_partition_topic(source, index),
                                       partition->number);
-    rd_kafka_resume_partitions(source->client, list);
+    resume(source, list);
     rd_kafka_topic_partition_list_destroy(list);
     partition->paused = false;
+    tide_kafka_unheard_begin(partition, tide_clock_us());
 }
-
-/* ---- pauses ---- */
 
 static bool is_owned(const struct tide_kafka_partition *partition)
 {
@@ -311,13 +323,18 @@ void tide_kafka_assign_pause(struct tide_kafka_source *source, bool paused)
         return;
     rd_kafka_topic_partition_list_t *list = tide_kafka_partitions_where(
         source, paused ? is_owned : is_to_be_resumed);
+    int64_t now_us = tide_clock_us();
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
         bool held = partition->paused && partition->held;
+        if (!paused)
+            tide_kafka_unheard_begin(partition, now_us);
         partition->paused = held || (paused && is_owned(partition));
     }
-    if (list->cnt > 0 && !(paused && tide_fault("bug.resume_unpaused")))
-        (paused ? rd_kafka_pause_partitions : rd_kafka_resume_partitions)(source->client, list);
+    if (list->cnt > 0 && !paused)
+        resume(source, list);
+    else if (list->cnt > 0 && !tide_fault("bug.resume_unpaused"))
+        rd_kafka_pause_partitions(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
     source->paused = paused;
 }

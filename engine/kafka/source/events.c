@@ -70,6 +70,12 @@ static void show_event(struct tide_kafka_source *source, const struct tide_sourc
     }
 }
 
+void tide_kafka_events_begin_moved(struct tide_kafka_source *source, uint32_t index)
+{
+    if (index < source->events.shown_count && source->events.shown[index].owned)
+        source->events.shown[index].begin = source->partitions[index].read.begin;
+}
+
 static void free_event(struct tide_kafka_source_event *queued)
 {
     if (!queued)

@@ -188,6 +188,8 @@ static void on_error(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
     rd_kafka_topic_partition_t *where = rd_kafka_event_topic_partition(event);
     int index = where ? tide_kafka_partition_find(source, where->topic, where->partition) : -1;
+    if (index >= 0)
+        tide_kafka_unheard_end(&source->partitions[index]);
     if (index >= 0 && tide_kafka_is_assigned(&source->partitions[index]))
         on_partition_error(source, (uint32_t)index, where, event);
     if (where)
@@ -217,6 +219,17 @@ static bool is_wanted(struct tide_kafka_source *source, struct tide_kafka_partit
     return true;
 }
 
+/* It is paused before it is assigned (assign.c), and librdkafka may lose that (unheard.c). */
+static void fail_for_held(struct tide_kafka_source *source, uint32_t index)
+{
+    tide_kafka_source_fail(source,
+                           tide_fail(TIDE_ETEMPORARY,
+                                     "topic \"%s\" partition %d: librdkafka did not pause it "
+                                     "while its state is restored; start again",
+                                     tide_kafka_partition_topic(source, index),
+                                     source->partitions[index].number));
+}
+
 /* True when the engine may borrow the event's record; then the event is kept. */
 static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
 {
@@ -229,7 +242,12 @@ static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
     if (index == UINT32_MAX || !is_wanted(source, &source->partitions[index], record->offset))
         return false;
     struct tide_kafka_partition *partition = &source->partitions[index];
-    tide_require(!partition->held); /* it is paused: assign.c */
+    if (partition->held) {
+        fail_for_held(source, index);
+        return false;
+    }
+    if (partition->unheard.since_us != 0)
+        tide_kafka_unheard_end(partition);
     partition->read.next = record->offset + 1;
     partition->read.last_error = 0;
     partition->read.stable = -1;

@@ -6,6 +6,7 @@
  *   events.c        the events that wait for the engine, and what it sees of the partitions
  *   commit.c        commits of offsets
  *   wake.c          says when librdkafka is to fetch again (kafka/fetch_again.h)
+ *   unheard.c       finds partitions of which nothing comes, whose resume librdkafka has lost
  *   fetch.c         messages, from librdkafka's queue to the engine
  *   ends.c          the ends of partitions: END, open transactions
  *   resolve.c       asks the brokers what the rule needs to know
@@ -198,6 +199,8 @@ void tide_kafka_source_emit(struct tide_kafka_source *source, enum tide_source_e
                             int status, const uint32_t *indexes, uint32_t count, const char *text);
 /** FAILED, once, with the text in tide_error(). */
 void tide_kafka_source_fail(struct tide_kafka_source *source, int status);
+/** Reading of a partition that the engine has begins at another offset now. */
+void tide_kafka_events_begin_moved(struct tide_kafka_source *source, uint32_t index);
 /** The next event for the engine, or NOTHING; what it says of partitions holds for the engine from now on. */
 void tide_kafka_events_next(struct tide_kafka_source *source, struct tide_source_event *event);
 void tide_kafka_events_free(struct tide_kafka_source *source);
@@ -223,6 +226,15 @@ void tide_kafka_wake_begin(struct tide_kafka_source *source);
 void tide_kafka_wake_fetcher(struct tide_kafka_source *source, size_t taken, size_t bytes);
 /** The partition was resumed. librdkafka 2.0.2 does not wake its broker's thread for that. */
 void tide_kafka_wake_resumed(struct tide_kafka_source *source, uint32_t index);
+
+/* ---- unheard.c ---- */
+
+/** The partition was assigned or resumed, so something should come of it. */
+void tide_kafka_unheard_begin(struct tide_kafka_partition *partition, int64_t now_us);
+/** It did. */
+void tide_kafka_unheard_end(struct tide_kafka_partition *partition);
+/** Once a second: pauses and resumes those again of which nothing came for long. */
+void tide_kafka_unheard_look(struct tide_kafka_source *source, int64_t now_us);
 
 /* ---- fetch.c ---- */
 

@@ -77,6 +77,11 @@ struct tide_kafka_partition {
 
     struct tide_kafka_open_transaction open_transaction; /* ends.c */
 
+    struct {
+        int64_t since_us; /* it was assigned or resumed then; 0 = something came since */
+        int64_t wait_us;  /* so long until it is resumed again */
+    } unheard;            /* unheard.c */
+
     bool held; /* assign.c; it was not released yet */
 
     /* assign.c; librdkafka before 2.4.0 rewinds a partition that is resumed without a pause. */

@@ -54,6 +54,7 @@ static void do_once_a_second(struct tide_kafka_source *source)
                  (double)rd_kafka_queue_length(source->data));
     tide_kafka_fetch_ask_when_quiet(source, now_us);
     tide_kafka_recreated_look(source);
+    tide_kafka_unheard_look(source, now_us);
     tide_kafka_ends_watch(source, now_us);
 }
 

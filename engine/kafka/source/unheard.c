@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ * Finds partitions of which nothing comes although they are read, and pauses and resumes these once more. librdkafka can
+ * lose a resume: its call takes a number first and is put into the partition's queue after that, and when a rebalance
+ * pauses or resumes the partition between the two, the call counts as outdated (rd_kafka_toppar_op_serve, which answers
+ * with __OUTDATED; rd_kafka_resume_partitions drops that answer). Then the partition stays paused for ever and nobody is
+ * told: seen with 2.0.2 and 2.16.1, with a thread that is stopped at that place. But a partition that is fetched always
+ * has something to say: messages, an error, or that it has ended. Start reading at tide_kafka_unheard_look. */
+#include <librdkafka/rdkafka.h>
+
+#include "base/log.h"
+#include "kafka/outage.h"
+#include "kafka/source/inside.h"
+
+/* Longer than a fetch takes. Its messages may wait in the queue behind those of others for longer, and a pause drops them,
+ * so that they are fetched again: hence each wait is twice the one before. */
+static const int64_t FIRST_US = 5000000, LONGEST_US = 600000000;
+
+void tide_kafka_unheard_begin(struct tide_kafka_partition *partition, int64_t now_us)
+{
+    partition->unheard.since_us = now_us;
+    partition->unheard.wait_us = FIRST_US;
+}
+
+void tide_kafka_unheard_end(struct tide_kafka_partition *partition)
+{
+    partition->unheard.since_us = 0;
+}
+
+static bool is_due(const struct tide_kafka_partition *partition, int64_t now_us)
+{
+    return partition->assignment == TIDE_KAFKA_OWNED && !partition->paused &&
+           partition->unheard.since_us != 0 &&
+           now_us - partition->unheard.since_us >= partition->unheard.wait_us;
+}
+
+/* The pause is for librdkafka before 2.4.0, which rewinds a partition that is resumed and was not paused. */
+static void resume_again(struct tide_kafka_source *source, uint32_t index)
+{
+    struct tide_kafka_partition *partition = &source->partitions[index];
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, tide_kafka_partition_topic(source, index),
+                                      partition->number);
+    rd_kafka_pause_partitions(source->client, list);
+    rd_kafka_resume_partitions(source->client, list);
+    rd_kafka_topic_partition_list_destroy(list);
+    tide_log(TIDE_LOG_DEBUG,
+             "topic \"%s\" partition %d: nothing came for %lld s, it is resumed again",
+             tide_kafka_partition_topic(source, index), partition->number,
+             (long long)partition->unheard.wait_us / 1000000);
+}
+
+/* While no broker can be reached, nothing can come. */
+void tide_kafka_unheard_look(struct tide_kafka_source *source, int64_t now_us)
+{
+    bool outage = tide_kafka_outage_lasts(source->outage);
+    for (uint32_t i = 0; i < source->partition_count; i++) {
+        struct tide_kafka_partition *partition = &source->partitions[i];
+        if (!is_due(partition, now_us))
+            continue;
+        int64_t next_us = outage ? FIRST_US : partition->unheard.wait_us * 2;
+        if (!outage)
+            resume_again(source, i);
+        partition->unheard.since_us = now_us;
+        partition->unheard.wait_us = next_us < LONGEST_US ? next_us : LONGEST_US;
+    }
+}
