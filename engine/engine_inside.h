@@ -176,6 +176,7 @@ struct tide_meter {
         int64_t stalled_us; /* how long nothing got on, as far as the process was running */
         bool stuck;         /* a warning is in the log */
     } stall;
+    int64_t disbelief_ms;  /* tide_clock_disbelief_ms(), as it was a second ago */
     int64_t first_read_us; /* 0 = nothing was read yet */
     int64_t last_done_us;
     /* as counted last, since counters only take what is added */

@@ -10,9 +10,19 @@
 
 #define DAY_MS ((int64_t)86400000) /* by which a spec lets the wall clock jump */
 
+#define JUMP_MS ((int64_t)60000)
+#define PATIENCE_US ((int64_t)300000000)
+
 /* Other threads read the clock while a spec moves it. */
 static _Atomic int64_t ahead_us;
 static _Atomic int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
+
+static struct {
+    int64_t wall_ms;  /* CLOCK_REALTIME when it was believed last */
+    int64_t at_us;    /* tide_clock_us() then; 0 = never */
+    int64_t since_us; /* when it was seen to have jumped; 0 = it has not */
+    int64_t off_ms;
+} day;
 
 int64_t tide_clock_us(void)
 {
@@ -28,12 +38,15 @@ int64_t tide_clock_us(void)
 void tide_clock_advance(int64_t by_us)
 {
     ahead_us += by_us;
+    if (day.at_us > 0)
+        day.at_us += by_us;
 }
 
 void tide_clock_hold(int64_t at_us)
 {
     held_us = at_us;
     ahead_us = 0;
+    day.at_us = 0;
 }
 
 int64_t tide_clock_wall_ms(void)
@@ -43,6 +56,29 @@ int64_t tide_clock_wall_ms(void)
     int64_t jump_ms = (tide_fault("clock.forward") ? DAY_MS : 0) -
                       (tide_fault("clock.back") ? DAY_MS : 0);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + jump_ms;
+}
+
+/* With the first call whatever it is has to be believed. */
+int64_t tide_clock_day_ms(void)
+{
+    int64_t now_us = tide_clock_us(), wall_ms = tide_clock_wall_ms();
+    int64_t expected_ms = day.wall_ms + (now_us - day.at_us) / 1000;
+    day.off_ms = day.at_us > 0 ? wall_ms - expected_ms : 0;
+    if (day.off_ms > JUMP_MS || day.off_ms < -JUMP_MS) {
+        if (day.since_us == 0)
+            day.since_us = now_us;
+        if (now_us - day.since_us < PATIENCE_US)
+            return expected_ms;
+    }
+    day.wall_ms = wall_ms;
+    day.at_us = now_us;
+    day.since_us = day.off_ms = 0;
+    return wall_ms;
+}
+
+int64_t tide_clock_disbelief_ms(void)
+{
+    return day.off_ms;
 }
 
 int64_t tide_clock_thread_us(void)

@@ -95,7 +95,7 @@ static int store_portion(struct tide_states *states, uint32_t *next)
 {
     const struct tide_state_records *records = states->records;
     const struct tide_store_order *order = records->order;
-    int64_t now_ms = tide_clock_wall_ms();
+    int64_t now_ms = tide_clock_day_ms();
     size_t bytes = 0;
     uint32_t at = *next;
     int status = tide_store_begin(states->store);

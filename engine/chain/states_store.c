@@ -112,7 +112,7 @@ static int write_end(struct tide_states *states)
     if (status == TIDE_OK)
         status = tide_states_write_logs(states);
     if (status == TIDE_OK)
-        status = tide_store_sweep(states->store, tide_clock_wall_ms(), SWEPT);
+        status = tide_store_sweep(states->store, tide_clock_day_ms(), SWEPT);
     return status;
 }
 

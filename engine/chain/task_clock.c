@@ -77,7 +77,7 @@ static int look_at(struct tide_task *task, uint32_t index, int64_t now_us)
     if (!rises)
         return tide_states_status(chain->states);
     struct tide_timeline *line = rises->line;
-    int64_t now_ms = tide_clock_wall_ms();
+    int64_t now_ms = tide_clock_day_ms();
     if (line->inputs[0] != rises || now_ms <= line->newest_ms || !are_silent(task, line, now_us))
         return TIDE_OK;
     int found = tide_states_due(chain->states, line, now_ms - line->grace_ms, &due);

@@ -164,7 +164,7 @@ uint32_t tide_state_fill(struct tide_task *task, struct tide_batch *batch, uint3
     uint32_t states = batch->keyed.states;
     uint32_t most = PLACES / (uint32_t)sizeof(*places) / states, record = first;
     struct filling filling = {.number = tide_states_fill(task->step.chain->states),
-                              .now_ms = tide_clock_wall_ms()};
+                              .now_ms = tide_clock_day_ms()};
     if (end - first > most)
         end = first + most;
     filling.used = (uint64_t)(end - first) * states * sizeof(*places);
@@ -209,7 +209,7 @@ void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_
             continue;
         struct tide_store_value change = batch->keyed.changes[i];
         int64_t ttl_ms = change.expires_ms < 0 ? task->plan.state_ttl_ms : change.expires_ms;
-        change.expires_ms = ttl_ms > 0 ? tide_clock_wall_ms() + ttl_ms : 0;
+        change.expires_ms = ttl_ms > 0 ? tide_clock_day_ms() + ttl_ms : 0;
         tide_states_change(chain->states, batch->keyed.entries[record * states + i],
                            tide_offsets_partition(chain->offsets, origin),
                            tide_batch_record(batch, record)->offset, &change);

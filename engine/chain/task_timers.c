@@ -225,7 +225,7 @@ static int64_t counts_from(const struct tide_task *task, const struct tide_rises
 
 static bool is_ahead(const struct tide_task *task, int64_t time_ms)
 {
-    return time_ms - tide_clock_wall_ms() > task->plan.max_ahead_ms;
+    return time_ms - tide_clock_day_ms() > task->plan.max_ahead_ms;
 }
 
 static void tell_ahead(struct tide_task *task, const struct tide_message *message)
@@ -240,7 +240,7 @@ static void tell_ahead(struct tide_task *task, const struct tide_message *messag
         "%s: the time of %s/%d/%lld is %lld s ahead of the clock, more than max_ahead: it does "
         "not move the watermark (%llu such messages since this was said last)",
         task->stage, tide_topics_name(task->step.chain->topics, message->topic), message->partition,
-        (long long)message->offset, (long long)(message->timestamp - tide_clock_wall_ms()) / 1000,
+        (long long)message->offset, (long long)(message->timestamp - tide_clock_day_ms()) / 1000,
         (unsigned long long)task->timers.untold);
     task->timers.told_us = now_us;
     task->timers.untold = 0;
@@ -311,7 +311,7 @@ void tide_task_time_observe(struct tide_task *task, int64_t now_us)
     bool known = earliest_ms != INT64_MIN;
     if (!known && !task->timers.known)
         return;
-    int64_t behind_ms = known ? tide_clock_wall_ms() - earliest_ms : 0;
+    int64_t behind_ms = known ? tide_clock_day_ms() - earliest_ms : 0;
     task->timers.known = true;
     tide_observe(chain->counters, task->step.row, TIDE_M_KEYED_WATERMARK_LAG,
                  behind_ms > 0 ? (double)behind_ms / 1e3 : 0);
