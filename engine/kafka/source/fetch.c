@@ -269,16 +269,16 @@ static size_t borrowed_count(const struct tide_kafka_source *source)
 static void borrow_more(struct tide_kafka_source *source, size_t max)
 {
     rd_kafka_event_t *event = NULL;
-    bool heard = false;
+    uint64_t polled = source->fetch.polled;
     if (!tide_kafka_fetch_is_any_borrowed(source))
         source->fetch.first = source->fetch.end = 0;
     while (borrowed_count(source) < max && source->fetch.end < TIDE_KAFKA_BORROWED &&
            (event = rd_kafka_queue_poll(source->data, 0))) {
-        heard = true;
+        source->fetch.polled++;
         if (!borrow(source, event))
             rd_kafka_event_destroy(event);
     }
-    if (heard)
+    if (source->fetch.polled != polled)
         source->fetch.heard_us = tide_clock_us();
 }
 

@@ -156,6 +156,7 @@ struct tide_kafka_source {
         struct tide_kafka_borrowed records[TIDE_KAFKA_BORROWED];
         uint32_t first; /* [first, end) are borrowed */
         uint32_t end;
+        uint64_t polled;  /* events that librdkafka's queue has given */
         int64_t heard_us; /* when something last came from a broker, or one was asked */
         bool passed_due;  /* for any partition */
         /* the partition of the last message, which is that of the next one mostly */

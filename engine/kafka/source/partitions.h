@@ -80,6 +80,7 @@ struct tide_kafka_partition {
     struct {
         int64_t since_us; /* it was assigned or resumed then; 0 = something came since */
         int64_t wait_us;  /* so long until it is resumed again */
+        uint64_t behind;  /* and until so many events were read (fetch.polled); 0 = not known */
     } unheard;            /* unheard.c */
 
     bool held; /* assign.c; it was not released yet */

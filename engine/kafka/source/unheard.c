@@ -11,14 +11,15 @@
 #include "kafka/outage.h"
 #include "kafka/source/inside.h"
 
-/* Longer than a fetch takes. Its messages may wait in the queue behind those of others for longer, and a pause drops them,
- * so that they are fetched again: hence each wait is twice the one before. */
+/* Longer than a fetch takes; a broker that delays the answers of a client (a quota) may take longer, hence each wait is twice
+ * the one before. */
 static const int64_t FIRST_US = 5000000, LONGEST_US = 600000000;
 
 void tide_kafka_unheard_begin(struct tide_kafka_partition *partition, int64_t now_us)
 {
     partition->unheard.since_us = now_us;
     partition->unheard.wait_us = FIRST_US;
+    partition->unheard.behind = 0;
 }
 
 void tide_kafka_unheard_end(struct tide_kafka_partition *partition)
@@ -26,11 +27,22 @@ void tide_kafka_unheard_end(struct tide_kafka_partition *partition)
     partition->unheard.since_us = 0;
 }
 
-static bool is_due(const struct tide_kafka_partition *partition, int64_t now_us)
+static bool is_long(const struct tide_kafka_partition *partition, int64_t now_us)
 {
     return partition->assignment == TIDE_KAFKA_OWNED && !partition->paused &&
            partition->unheard.since_us != 0 &&
            now_us - partition->unheard.since_us >= partition->unheard.wait_us;
+}
+
+/* Its messages may be in the queue behind those of others, and a pause would drop them: so all that is in the queue when the
+ * wait is over is read first. */
+static bool is_queue_read(const struct tide_kafka_source *source,
+                          struct tide_kafka_partition *partition)
+{
+    size_t length = rd_kafka_queue_length(source->data);
+    if (partition->unheard.behind == 0)
+        partition->unheard.behind = source->fetch.polled + length;
+    return length == 0 || source->fetch.polled >= partition->unheard.behind;
 }
 
 /* The pause is for librdkafka before 2.4.0, which rewinds a partition that is resumed and was not paused. */
@@ -55,12 +67,12 @@ void tide_kafka_unheard_look(struct tide_kafka_source *source, int64_t now_us)
     bool outage = tide_kafka_outage_lasts(source->outage);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!is_due(partition, now_us))
+        if (!is_long(partition, now_us) || !is_queue_read(source, partition))
             continue;
         int64_t next_us = outage ? FIRST_US : partition->unheard.wait_us * 2;
         if (!outage)
             resume_again(source, i);
-        partition->unheard.since_us = now_us;
+        tide_kafka_unheard_begin(partition, now_us);
         partition->unheard.wait_us = next_us < LONGEST_US ? next_us : LONGEST_US;
     }
 }
