@@ -51,6 +51,7 @@ function behaviour.input(id)
 end
 
 behaviour.WINDOW_MS, behaviour.GRACE_MS = 60000, 10000
+behaviour.LANES_GRACE_MS = 200000 -- behind lanes messages come in any order: nothing is late then
 local BEGIN_MS, EACH_MS, SCATTER_MS, LATE_MS = 1769860800000, 47, 20000, 120000
 
 --- The event time of an id, in ms. They rise, so that a key has some in each window; what is scattered by more than the

@@ -91,7 +91,8 @@ local function make_topics(self)
   self.input, self.group, self.partitions = kafka.topic(PARTITIONS), kafka.group(), PARTITIONS
   for _, name in ipairs { "output", "second", "dead_letters" } do self[name] = kafka.topic(PARTITIONS, appended) end
   self.parameters = { brokers = kafka.bootstrap(), input = self.input, group = self.group, output = self.output,
-    second = self.second, dead_letters = self.dead_letters, delivery = self.mode }
+    second = self.second, dead_letters = self.dead_letters,
+    delivery = self.mode, lanes = self.spec.lanes and "yes" or nil }
   if self.keyed then make_changelogs(self) end
 end
 
@@ -195,7 +196,7 @@ local function check(self)
     ends = self.ends, committed = kafka.committed(self.group, self.input) }
   for _, name in ipairs { "input", "output", "second", "dead_letters" } do case[name] = kafka.consume(self[name]) end
   if self.keyed then
-    local truth = self.judge.truth(case.input)
+    local truth = self.judge.truth(case.input, self.spec.lanes)
     case[self.keyed] = truth
     judge_state(self, truth)
   end

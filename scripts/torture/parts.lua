@@ -4,10 +4,10 @@
 local parts = {}
 
 -- static, dynamic: names of the engines with and without static membership; supervised: names of supervisors, each of
--- which runs MEMBERS engines that are static members. faults: how many of each kind. gap: seconds
--- from one to the next, least and greatest. strict: none of the faults may cause a duplicate, in either mode. keyed:
--- what is kept for each key, and judged: counts (counts.lua), or windows (windows.lua). backlog: how many messages are
--- written beyond what is committed.
+-- which runs MEMBERS engines that are static members. faults: how many of each kind. gap: seconds from one to the next,
+-- least and greatest. strict: none of the faults may cause a duplicate, in either mode. keyed: what is kept for each
+-- key, and judged: counts (counts.lua), or windows (windows.lua). lanes: a step with lanes by key is before that.
+-- backlog: how many messages are written beyond what is committed.
 parts.MEMBERS = 3
 parts.LIST = {
   short = {
@@ -50,6 +50,10 @@ parts.LIST = {
   },
   windows = {
     static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "windows", backlog = 12000,
+    faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
+  },
+  lanes = {
+    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "windows", lanes = true, backlog = 12000,
     faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
   },
   brokers = {

@@ -8,6 +8,7 @@ local instance = tide.param("instance", "")
 local journal = os.getenv "TORTURE_JOURNAL" or "/dev/null"
 local state_dir = tide.param("state_dir", "")
 local SECOND = tide.param("second")
+local lanes = tide.param("lanes", "") ~= ""
 
 -- By what of it is kept for each key: nothing, counts, or windows.
 local work = {}
@@ -22,7 +23,8 @@ function work.counts(step)
 end
 
 function work.windows(step)
-  return { tide.window { size = behaviour.WINDOW_MS / 1000, grace = behaviour.GRACE_MS / 1000, time = "header:time",
+  local grace_ms = lanes and behaviour.LANES_GRACE_MS or behaviour.GRACE_MS
+  return { tide.window { size = behaviour.WINDOW_MS / 1000, grace = grace_ms / 1000, time = "header:time",
     by = "key", init = window.init, add = window.add, late = SECOND, processes = step.processes,
     max_batch_size = step.max_batch_size }, tide.run_task { "closed.lua" } }
 end
@@ -32,6 +34,10 @@ local steps = { tide.kafka_source {
   instance = instance ~= "" and instance or nil,
   rdkafka = { ["session.timeout.ms"] = 4000, ["heartbeat.interval.ms"] = 300, ["reconnect.backoff.max.ms"] = 500 },
 } }
+if lanes then
+  steps[#steps + 1] = tide.run_task_with_multiprocessing { function(message) return message end, order = "key",
+    processes = 3, max_batch_size = 20 }
+end
 for _, step in ipairs(work[tide.param("keyed", "")] { "transform.lua", processes = 4, max_batch_size = 40 }) do
   steps[#steps + 1] = step
 end

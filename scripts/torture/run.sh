@@ -11,7 +11,7 @@ export LUA_PATH="./lua/?.lua;./lua/?/init.lua;./?.lua;${LUA_PATH:-;}"
 export TORTURE_REPORT=${TORTURE_REPORT-docs/torture.md}
 # The broker is started often: code that is compiled quickly beats code that runs quickly.
 export JAVA_TOOL_OPTIONS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC${JAVA_TOOL_OPTIONS:+ $JAVA_TOOL_OPTIONS}"
-parts=${TORTURE_PART:-files workers reloads engines supervisor rebalances brokers state windows}
+parts=${TORTURE_PART:-files workers reloads engines supervisor rebalances brokers state windows lanes}
 modes=${TORTURE_MODE:-at_least_once exactly_once}
 
 status=0

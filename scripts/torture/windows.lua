@@ -10,7 +10,7 @@ local windows = {}
 
 windows.STATES = { "window" }
 
-local SIZE_MS, GRACE_MS = behaviour.WINDOW_MS, behaviour.GRACE_MS
+local SIZE_MS = behaviour.WINDOW_MS
 local TIME = "\0watermark" -- of the engine: the newest time of a partition (TIDE_TIMERS_KEY of engine/chain/timers.h)
 
 local function name_of(key, from)
@@ -39,10 +39,10 @@ local function put(truth, record, from, id)
 end
 
 -- Those that are open at the end, by key, as `form` makes them; the others have closed.
-local function sort_out(truth)
+local function sort_out(truth, grace_ms)
   local lists = {}
   for name, window in pairs(truth.all) do
-    if window.from + SIZE_MS <= truth.newest[window.partition] - GRACE_MS then
+    if window.from + SIZE_MS <= truth.newest[window.partition] - grace_ms then
       truth.closed[name] = window
     else
       lists[window.key] = lists[window.key] or {}
@@ -58,22 +58,24 @@ end
 --- What is right: closed = { "KEY FROM" = { key, from, partition, n, sum, id = of its last message } }, open = { key =
 --- text }, late = { id = true }, newest = { partition = the newest time }; all = those that are closed or open. A
 --- message is late when its window has closed by the times of those before it in its partition. One that ends as a dead
---- letter is in no window, and its time counts. input: the records of each partition in their order.
-function windows.truth(input)
+--- letter is in no window, and its time counts. input: the records of each partition in their order; `lanes`: the
+--- step before the windows gives them in any.
+function windows.truth(input, lanes)
+  local grace_ms = lanes and behaviour.LANES_GRACE_MS or behaviour.GRACE_MS
   local truth = { all = {}, closed = {}, open = {}, late = {}, newest = {} }
   for _, record in ipairs(input) do
     local id, partition = tonumber(record.value:match "^%d+"), record.partition
     local time = behaviour.time(id)
     local from = time - time % SIZE_MS
     local newest = truth.newest[partition] or -math.huge
-    if from + SIZE_MS <= newest - GRACE_MS then
+    if from + SIZE_MS <= newest - grace_ms then
       truth.late[id] = true
     elseif not behaviour.REASONS[behaviour.of(id)] then
       put(truth, record, from, id)
     end
     truth.newest[partition] = math.max(newest, time)
   end
-  sort_out(truth)
+  sort_out(truth, grace_ms)
   return truth
 end
 

@@ -150,14 +150,25 @@ describe("the judgement of windows under torture", function()
     finds { misattributed = 1 }
   end)
 
-  it("is of a pipeline that can run", function()
-    local words = { program.path, "check", "scripts/torture/pipeline.lua", "--set", "keyed=windows" }
+  local function check_pipeline(lanes)
+    local words = { program.path, "check", "scripts/torture/pipeline.lua", "--set", "keyed=windows", "--set",
+      "lanes=" .. lanes }
     for _, name in ipairs { "brokers", "input", "group", "output", "second", "dead_letters", "state_dir" } do
       words[#words + 1] = "--set"
       words[#words + 1] = name .. "=" .. name
     end
     local code, out, err = process.run(words, { env = { TORTURE_JOURNAL = "/dev/null", TORTURE_RUN = "a" } })
     assert.equal(0, code, out .. err)
+  end
+
+  it("takes nothing as late behind lanes", function()
+    local behind = windows.truth(case.input, true)
+    assert.same({}, behind.late)
+    assert.is_true(next(behind.closed) ~= nil and next(behind.open) ~= nil)
+  end)
+
+  it("is of pipelines that can run", function()
+    for _, lanes in ipairs { "", "yes" } do check_pipeline(lanes) end
   end)
 
   -- The value of a key, as the engine keeps it.
