@@ -18,21 +18,27 @@ static _Atomic int64_t ahead_us;
 static _Atomic int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
 
 static struct {
+    int64_t first_us; /* when it was asked for first */
     int64_t wall_ms;  /* CLOCK_REALTIME when it was believed last */
     int64_t at_us;    /* tide_clock_us() then; 0 = never */
     int64_t since_us; /* when it was seen to have jumped; 0 = it has not */
     int64_t off_ms;
 } day;
 
-int64_t tide_clock_us(void)
+static int64_t read_us(clockid_t clock)
 {
     struct timespec now;
     int64_t held = atomic_load_explicit(&held_us, memory_order_relaxed);
     int64_t ahead = atomic_load_explicit(&ahead_us, memory_order_relaxed);
     if (held > 0)
         return held + ahead;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000 + ahead;
+}
+
+int64_t tide_clock_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
 }
 
 void tide_clock_advance(int64_t by_us)
@@ -58,13 +64,15 @@ int64_t tide_clock_wall_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + jump_ms;
 }
 
-/* With the first call whatever it is has to be believed. */
+/* The clock of boot time counts the time in which the machine was suspended, so that is no jump. */
 int64_t tide_clock_day_ms(void)
 {
-    int64_t now_us = tide_clock_us(), wall_ms = tide_clock_wall_ms();
+    int64_t now_us = read_us(CLOCK_BOOTTIME), wall_ms = tide_clock_wall_ms();
     int64_t expected_ms = day.wall_ms + (now_us - day.at_us) / 1000;
-    day.off_ms = day.at_us > 0 ? wall_ms - expected_ms : 0;
-    if (day.off_ms > JUMP_MS || day.off_ms < -JUMP_MS) {
+    if (day.at_us == 0)
+        day.first_us = now_us;
+    day.off_ms = wall_ms - expected_ms;
+    if (now_us - day.first_us >= PATIENCE_US && (day.off_ms > JUMP_MS || day.off_ms < -JUMP_MS)) {
         if (day.since_us == 0)
             day.since_us = now_us;
         if (now_us - day.since_us < PATIENCE_US)
@@ -74,6 +82,12 @@ int64_t tide_clock_day_ms(void)
     day.at_us = now_us;
     day.since_us = day.off_ms = 0;
     return wall_ms;
+}
+
+int64_t tide_clock_latest_ms(void)
+{
+    int64_t day_ms = tide_clock_day_ms();
+    return day.off_ms > 0 ? day_ms + day.off_ms : day_ms;
 }
 
 int64_t tide_clock_disbelief_ms(void)

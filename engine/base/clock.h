@@ -10,9 +10,12 @@ int64_t tide_clock_us(void);
 /** CLOCK_REALTIME in milliseconds since the epoch. It may jump: for timestamps and log lines. */
 int64_t tide_clock_wall_ms(void);
 /** CLOCK_REALTIME too, for what the time of day decides (ttl, clock_after, max_ahead). When it jumps by more than a minute
- * against CLOCK_MONOTONIC, this goes on as before for five minutes, so that a clock that is put right by then has decided
- * nothing; after that it jumps, too. In one thread alone. */
+ * against CLOCK_BOOTTIME, this goes on as before for five minutes, so that a clock that is put right by then has decided
+ * nothing; after that it jumps, too. In the five minutes after the first call it jumps at once: a clock is often put right
+ * just after a start. In one thread alone. */
 int64_t tide_clock_day_ms(void);
+/** The later one of tide_clock_day_ms() and CLOCK_REALTIME: where to take a time for too late would do harm. */
+int64_t tide_clock_latest_ms(void);
 /** Milliseconds by which CLOCK_REALTIME was ahead of tide_clock_day_ms() (below 0: behind) when that was last called; 0: it
  * was believed. */
 int64_t tide_clock_disbelief_ms(void);

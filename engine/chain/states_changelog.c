@@ -168,7 +168,7 @@ int tide_states_reported(struct tide_states *states, const struct tide_report *r
 int tide_states_write_logs(struct tide_states *states)
 {
     int status = TIDE_OK;
-    struct tide_store_position position = {.mark = (uint64_t)tide_clock_wall_ms()};
+    struct tide_store_position position = {.mark = (uint64_t)tide_clock_day_ms()};
     for (uint32_t i = 0; i < states->index_count && i < states->limit_count; i++) {
         const struct tide_state_index *index = &states->indexes[i];
         if (states->limits[i] < 0 || !index->here || status != TIDE_OK)

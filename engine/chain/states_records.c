@@ -166,7 +166,7 @@ static int collect(struct tide_states *states, const struct tide_message *messag
     if (status < 0)
         return status;
     if (records->count == 0)
-        records->since_ms = tide_clock_wall_ms();
+        records->since_ms = tide_clock_day_ms();
     i = records->count++;
     records->order[i] = (struct tide_store_order){
         {states->states[state].number, states->indexes[index].number,

@@ -209,7 +209,7 @@ void tide_state_accept(struct tide_task *task, struct tide_batch *batch, uint32_
             continue;
         struct tide_store_value change = batch->keyed.changes[i];
         int64_t ttl_ms = change.expires_ms < 0 ? task->plan.state_ttl_ms : change.expires_ms;
-        change.expires_ms = ttl_ms > 0 ? tide_clock_day_ms() + ttl_ms : 0;
+        change.expires_ms = ttl_ms > 0 ? tide_clock_latest_ms() + ttl_ms : 0;
         tide_states_change(chain->states, batch->keyed.entries[record * states + i],
                            tide_offsets_partition(chain->offsets, origin),
                            tide_batch_record(batch, record)->offset, &change);

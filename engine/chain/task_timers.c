@@ -223,9 +223,9 @@ static int64_t counts_from(const struct tide_task *task, const struct tide_rises
                : message->offset;
 }
 
-static bool is_ahead(const struct tide_task *task, int64_t time_ms)
+static bool is_ahead(const struct tide_task *task, int64_t time_ms, int64_t now_ms)
 {
-    return time_ms - tide_clock_day_ms() > task->plan.max_ahead_ms;
+    return time_ms - now_ms > task->plan.max_ahead_ms;
 }
 
 static void tell_ahead(struct tide_task *task, const struct tide_message *message)
@@ -267,7 +267,7 @@ void tide_task_time_taken(struct tide_task *task, const struct tide_message *mes
     if (!rises)
         return;
     look_for_idle(task, rises);
-    bool ahead = is_ahead(task, message->timestamp);
+    bool ahead = is_ahead(task, message->timestamp, tide_clock_day_ms());
     if (ahead)
         tell_ahead(task, message);
     tide_task_time_move(task, rises, message, ahead ? INT64_MIN : message->timestamp);
@@ -282,11 +282,12 @@ void tide_task_tick(struct tide_step *step, const struct tide_message *message)
     tide_task_time_move(task, rises, message, message->timestamp + task->plan.grace_ms);
 }
 
+/* A window rejects what is ahead, and whether a clock that has jumped ahead is right is not known yet. */
 void tide_task_time_place(struct tide_task *task, const struct tide_message *message,
                           struct tide_state_place *place)
 {
     bool ahead = task->timers.time && !(message->flags & TIDE_MESSAGE_TIMER) &&
-                 is_ahead(task, message->timestamp);
+                 is_ahead(task, message->timestamp, tide_clock_latest_ms());
     place->watermark = task->timers.time ? message->watermark : INT64_MIN;
     place->flags = ahead ? TIDE_STATE_AHEAD : 0;
 }

@@ -239,15 +239,17 @@ static bool borrow(struct tide_kafka_source *source, rd_kafka_event_t *event)
         return false;
     const rd_kafka_message_t *record = rd_kafka_event_message_next(event);
     uint32_t index = record ? find_index(source, record) : UINT32_MAX;
-    if (index == UINT32_MAX || !is_wanted(source, &source->partitions[index], record->offset))
+    if (index == UINT32_MAX)
         return false;
     struct tide_kafka_partition *partition = &source->partitions[index];
+    if (partition->unheard.since_us != 0)
+        tide_kafka_unheard_end(partition);
+    if (!is_wanted(source, partition, record->offset))
+        return false;
     if (partition->held) {
         fail_for_held(source, index);
         return false;
     }
-    if (partition->unheard.since_us != 0)
-        tide_kafka_unheard_end(partition);
     partition->read.next = record->offset + 1;
     partition->read.last_error = 0;
     partition->read.stable = -1;

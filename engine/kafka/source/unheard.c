@@ -3,17 +3,18 @@
  * lose a resume: its call takes a number first and is put into the partition's queue after that, and when a rebalance
  * pauses or resumes the partition between the two, the call counts as outdated (rd_kafka_toppar_op_serve, which answers
  * with __OUTDATED; rd_kafka_resume_partitions drops that answer). Then the partition stays paused for ever and nobody is
- * told: seen with 2.0.2 and 2.16.1, with a thread that is stopped at that place. But a partition that is fetched always
- * has something to say: messages, an error, or that it has ended. Start reading at tide_kafka_unheard_look. */
+ * told: seen with 2.0.2 and 2.16.1, with a thread that is stopped at that place. But a partition that is fetched soon has
+ * something to say: messages, an error, or that it has ended. Start reading at tide_kafka_unheard_look. */
 #include <librdkafka/rdkafka.h>
 
 #include "base/log.h"
 #include "kafka/outage.h"
 #include "kafka/source/inside.h"
 
-/* Longer than a fetch takes; a broker that delays the answers of a client (a quota) may take longer, hence each wait is twice
- * the one before. */
-static const int64_t FIRST_US = 5000000, LONGEST_US = 600000000;
+/* Longer than a fetch takes. A broker that delays the answers of a client (a quota) may take longer, and what transactions
+ * that were aborted have left is passed in silence and from its beginning again: hence each wait is twice the one before,
+ * without an end. */
+static const int64_t FIRST_US = 5000000, LONG_US = 20000000;
 
 void tide_kafka_unheard_begin(struct tide_kafka_partition *partition, int64_t now_us)
 {
@@ -37,9 +38,8 @@ static bool is_long(const struct tide_kafka_partition *partition, int64_t now_us
 /* Its messages may be in the queue behind those of others, and a pause would drop them: so all that is in the queue when the
  * wait is over is read first. */
 static bool is_queue_read(const struct tide_kafka_source *source,
-                          struct tide_kafka_partition *partition)
+                          struct tide_kafka_partition *partition, size_t length)
 {
-    size_t length = rd_kafka_queue_length(source->data);
     if (partition->unheard.behind == 0)
         partition->unheard.behind = source->fetch.polled + length;
     return length == 0 || source->fetch.polled >= partition->unheard.behind;
@@ -55,7 +55,7 @@ static void resume_again(struct tide_kafka_source *source, uint32_t index)
     rd_kafka_pause_partitions(source->client, list);
     rd_kafka_resume_partitions(source->client, list);
     rd_kafka_topic_partition_list_destroy(list);
-    tide_log(TIDE_LOG_DEBUG,
+    tide_log(partition->unheard.wait_us >= LONG_US ? TIDE_LOG_WARN : TIDE_LOG_DEBUG,
              "topic \"%s\" partition %d: nothing came for %lld s, it is resumed again",
              tide_kafka_partition_topic(source, index), partition->number,
              (long long)partition->unheard.wait_us / 1000000);
@@ -65,14 +65,16 @@ static void resume_again(struct tide_kafka_source *source, uint32_t index)
 void tide_kafka_unheard_look(struct tide_kafka_source *source, int64_t now_us)
 {
     bool outage = tide_kafka_outage_lasts(source->outage);
+    /* Before the first is paused, which adds to it. */
+    size_t length = rd_kafka_queue_length(source->data);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!is_long(partition, now_us) || !is_queue_read(source, partition))
+        if (!is_long(partition, now_us) || !is_queue_read(source, partition, length))
             continue;
         int64_t next_us = outage ? FIRST_US : partition->unheard.wait_us * 2;
         if (!outage)
             resume_again(source, i);
         tide_kafka_unheard_begin(partition, now_us);
-        partition->unheard.wait_us = next_us < LONGEST_US ? next_us : LONGEST_US;
+        partition->unheard.wait_us = next_us;
     }
 }

@@ -96,7 +96,7 @@ local function look(self, asked)
     asked.request:refuse(500, tide.error())
     return false
   end
-  if found == 1 and state_line.lives(value, tonumber(C.tide_clock_wall_ms())) then
+  if found == 1 and state_line.lives(value, tonumber(C.tide_clock_day_ms())) then
     asked.found, asked.text = true, state_line.of(asked.name, partition, asked.key, value, true)
   end
   return true

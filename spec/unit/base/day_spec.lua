@@ -4,6 +4,13 @@ local C, arm = require("spec.support.faults").use()
 
 local DAY_MS, PATIENCE_US = 86400000, 300e6
 
+-- Calls are for a clock that has been believed for longer than a start takes.
+local function begin()
+  C.tide_clock_day_ms()
+  C.tide_clock_advance(PATIENCE_US)
+  C.tide_clock_day_ms()
+end
+
 local function day() return tonumber(C.tide_clock_day_ms()) end
 local function off() return tonumber(C.tide_clock_disbelief_ms()) end
 
@@ -14,6 +21,14 @@ end
 describe("the time of day", function()
   after_each(function() arm "" end)
 
+  it("follows a clock that is put right just after the start", function()
+    arm "clock.back=1:bug"
+    near(os.time() * 1000 - DAY_MS, day())
+    arm ""
+    near(os.time() * 1000, day())
+    assert.equal(0, off())
+  end)
+
   it("is that of the wall clock, also after an hour in which nobody asked", function()
     near(os.time() * 1000, day())
     C.tide_clock_advance(3600e6)
@@ -21,9 +36,18 @@ describe("the time of day", function()
     assert.equal(0, off())
   end)
 
+  it("is the wall clock's where a time that is too late would do harm, if that is ahead", function()
+    begin()
+    near(os.time() * 1000, tonumber(C.tide_clock_latest_ms()))
+    arm "clock.forward=1:bug"
+    near(os.time() * 1000 + DAY_MS, tonumber(C.tide_clock_latest_ms()))
+    arm "clock.back=1:bug"
+    near(os.time() * 1000, tonumber(C.tide_clock_latest_ms()))
+  end)
+
   for way, sign in pairs { forward = 1, back = -1 } do
     it("goes on as before when the clock goes " .. way .. " by a day and is put right", function()
-      day()
+      begin()
       arm("clock." .. way .. "=1:bug")
       near(os.time() * 1000, day())
       near(sign * DAY_MS, off())
@@ -35,7 +59,7 @@ describe("the time of day", function()
     end)
 
     it("is the clock's again five minutes after it went " .. way, function()
-      day()
+      begin()
       arm("clock." .. way .. "=1:bug")
       day()
       C.tide_clock_advance(PATIENCE_US)
