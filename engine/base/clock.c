@@ -9,20 +9,20 @@
 #include "base/fault.h"
 
 #define DAY_MS ((int64_t)86400000) /* by which a spec lets the wall clock jump */
-
-#define JUMP_MS ((int64_t)60000)
+#define JUMP_MS ((int64_t)60000)   /* by less it is adjusted, and has not jumped */
 #define PATIENCE_US ((int64_t)300000000)
 
 /* Other threads read the clock while a spec moves it. */
 static _Atomic int64_t ahead_us;
 static _Atomic int64_t held_us; /* the moment at which the clock is held; 0 = it runs */
 
+/* The times in us are of CLOCK_BOOTTIME. */
 static struct {
     int64_t first_us; /* when it was asked for first */
     int64_t wall_ms;  /* CLOCK_REALTIME when it was believed last */
-    int64_t at_us;    /* tide_clock_us() then; 0 = never */
+    int64_t at_us;    /* when that was; 0 = never */
     int64_t since_us; /* when it was seen to have jumped; 0 = it has not */
-    int64_t off_ms;
+    int64_t off_ms;   /* tide_clock_disbelief_ms() */
 } day;
 
 static int64_t read_us(clockid_t clock)

@@ -51,8 +51,12 @@ function behaviour.input(id)
 end
 
 behaviour.WINDOW_MS, behaviour.GRACE_MS = 60000, 10000
-behaviour.LANES_GRACE_MS = 200000 -- behind lanes messages come in any order: nothing is late then
 local BEGIN_MS, EACH_MS, SCATTER_MS, LATE_MS = 1769860800000, 47, 20000, 120000
+
+--- The grace of windows. Behind lanes messages come in any order, so it is longer than anything is late.
+function behaviour.grace_ms(lanes)
+  return lanes and 200000 or behaviour.GRACE_MS
+end
 
 --- The event time of an id, in ms. They rise, so that a key has some in each window; what is scattered by more than the
 --- grace may be late, and each 61st is old.

@@ -9,6 +9,13 @@ local parts = {}
 -- key, and judged: counts (counts.lua), or windows (windows.lua). lanes: a step with lanes by key is before that.
 -- backlog: how many messages are written beyond what is committed.
 parts.MEMBERS = 3
+
+local function with_state(part)
+  part.static, part.dynamic, part.gap, part.backlog = { "a", "b" }, { "c" }, { 0.5, 1.1 }, 12000
+  part.faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 }
+  return part
+end
+
 parts.LIST = {
   short = {
     static = { "a", "b" }, dynamic = { "c" }, gap = { 0.2, 0.6 },
@@ -44,18 +51,9 @@ parts.LIST = {
     static = { "a", "b" }, dynamic = {}, gap = { 0.2, 0.5 }, keyed = "counts",
     faults = { kill_engine = 3, kill_worker = 6, lose_state = 1 },
   },
-  state = {
-    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "counts", backlog = 12000,
-    faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
-  },
-  windows = {
-    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "windows", backlog = 12000,
-    faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
-  },
-  lanes = {
-    static = { "a", "b" }, dynamic = { "c" }, gap = { 0.5, 1.1 }, keyed = "windows", lanes = true, backlog = 12000,
-    faults = { kill_engine = 100, kill_worker = 300, leave = 50, lose_state = 10, kill_zygote = 4, stop_engine = 4 },
-  },
+  state = with_state { keyed = "counts" },
+  windows = with_state { keyed = "windows" },
+  lanes = with_state { keyed = "windows", lanes = true },
   brokers = {
     static = { "a", "b" }, dynamic = {}, gap = { 2, 5 },
     faults = { kill_broker = 10, restart_broker = 10, stop_broker = 5, kill_worker = 40 },

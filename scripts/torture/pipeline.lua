@@ -23,10 +23,9 @@ function work.counts(step)
 end
 
 function work.windows(step)
-  local grace_ms = lanes and behaviour.LANES_GRACE_MS or behaviour.GRACE_MS
-  return { tide.window { size = behaviour.WINDOW_MS / 1000, grace = grace_ms / 1000, time = "header:time",
-    by = "key", init = window.init, add = window.add, late = SECOND, processes = step.processes,
-    max_batch_size = step.max_batch_size }, tide.run_task { "closed.lua" } }
+  return { tide.window { size = behaviour.WINDOW_MS / 1000, grace = behaviour.grace_ms(lanes) / 1000,
+    time = "header:time", by = "key", init = window.init, add = window.add, late = SECOND,
+    processes = step.processes, max_batch_size = step.max_batch_size }, tide.run_task { "closed.lua" } }
 end
 
 local steps = { tide.kafka_source {

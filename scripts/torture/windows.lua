@@ -61,7 +61,7 @@ end
 --- letter is in no window, and its time counts. input: the records of each partition in their order; `lanes`: the
 --- step before the windows gives them in any.
 function windows.truth(input, lanes)
-  local grace_ms = lanes and behaviour.LANES_GRACE_MS or behaviour.GRACE_MS
+  local grace_ms = behaviour.grace_ms(lanes)
   local truth = { all = {}, closed = {}, open = {}, late = {}, newest = {} }
   for _, record in ipairs(input) do
     local id, partition = tonumber(record.value:match "^%d+"), record.partition

@@ -197,8 +197,7 @@ kafka.describe("state with a changelog", { input = { PARTITIONS }, output = { 1 
       fill(1, 6000)
       local run = member(mode())
       for _ = 1, 5 do
-        wait.until_true(function() return #run:workers() > 0 end, "a worker")
-        process.kill(run:workers()[1], "KILL")
+        process.kill(run:workers(2)[1], "KILL")
         local so_far = inputs.count(t.output)
         wait.until_true(function() return inputs.count(t.output) > so_far + 200 or inputs.count(t.output) >= 6000 end,
           "output")

@@ -45,36 +45,38 @@ static bool is_queue_read(const struct tide_kafka_source *source,
     return length == 0 || source->fetch.polled >= partition->unheard.behind;
 }
 
-/* The pause is for librdkafka before 2.4.0, which rewinds a partition that is resumed and was not paused. */
-static void resume_again(struct tide_kafka_source *source, uint32_t index)
+static void tell(const struct tide_kafka_source *source, uint32_t index)
 {
-    struct tide_kafka_partition *partition = &source->partitions[index];
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(list, tide_kafka_partition_topic(source, index),
-                                      partition->number);
-    rd_kafka_pause_partitions(source->client, list);
-    rd_kafka_resume_partitions(source->client, list);
-    rd_kafka_topic_partition_list_destroy(list);
+    const struct tide_kafka_partition *partition = &source->partitions[index];
     tide_log(partition->unheard.wait_us >= LONG_US ? TIDE_LOG_WARN : TIDE_LOG_DEBUG,
              "topic \"%s\" partition %d: nothing came for %lld s, it is resumed again",
              tide_kafka_partition_topic(source, index), partition->number,
              (long long)partition->unheard.wait_us / 1000000);
 }
 
-/* While no broker can be reached, nothing can come. */
+/* While no broker can be reached, nothing can come. The pause is for librdkafka before 2.4.0, which rewinds a partition that
+ * is resumed and was not paused. */
 void tide_kafka_unheard_look(struct tide_kafka_source *source, int64_t now_us)
 {
     bool outage = tide_kafka_outage_lasts(source->outage);
-    /* Before the first is paused, which adds to it. */
     size_t length = rd_kafka_queue_length(source->data);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
         if (!is_long(partition, now_us) || !is_queue_read(source, partition, length))
             continue;
         int64_t next_us = outage ? FIRST_US : partition->unheard.wait_us * 2;
-        if (!outage)
-            resume_again(source, i);
+        if (!outage) {
+            tell(source, i);
+            rd_kafka_topic_partition_list_add(list, tide_kafka_partition_topic(source, i),
+                                              partition->number);
+        }
         tide_kafka_unheard_begin(partition, now_us);
         partition->unheard.wait_us = next_us;
     }
+    if (list->cnt > 0) {
+        rd_kafka_pause_partitions(source->client, list);
+        rd_kafka_resume_partitions(source->client, list);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
 }

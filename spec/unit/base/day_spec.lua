@@ -4,7 +4,7 @@ local C, arm = require("spec.support.faults").use()
 
 local DAY_MS, PATIENCE_US = 86400000, 300e6
 
--- Calls are for a clock that has been believed for longer than a start takes.
+-- The first five minutes, in which any jump is believed, are over.
 local function begin()
   C.tide_clock_day_ms()
   C.tide_clock_advance(PATIENCE_US)
