@@ -1,5 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Several engines under one supervisor, as far as no Kafka is needed for it.
+local child = require "spec.support.child"
+local cjson = require "cjson"
+local http_stub = require "spec.support.http_stub"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
@@ -27,6 +30,7 @@ end
 describe("several engines without a Kafka", function()
   after_each(function()
     process.stop_all()
+    child.stop_all()
     pipeline_file.remove_all()
   end)
 
@@ -53,6 +57,26 @@ describe("several engines without a Kafka", function()
     one:signal("TERM")
     assert.equal(143, one:wait(60), one:stderr())
     wait.until_true(function() return #process.living(pids) == 0 end, "the end of all")
+  end)
+
+  -- Nothing is known of the transforms at the start, and when all engines were lost.
+  it("several engines are asked by reload until one of them says how it is", function()
+    local path = write("'endless.lua'", nil, nil,
+      { ["endless.lua"] = "return { init = function() while true do end end, process = function(m) return m end }" })
+    local pid = process.start({ PROGRAM, "run", path, "--engines", "2" }):pid()
+    local nothing, number = { version = 1, name = "x", pid = pid, engines = {} }, 0
+    local function told(revision, state, last)
+      return { version = 1, name = "x", pid = pid, engines = {}, revision = revision,
+        reload = { state = state, last = last and { number = last, outcome = "done", text = "" } } }
+    end
+    local answers = { nothing, nothing, told(1, "none"), nothing, told(1, "loading"), told(2, "watching", 1), nothing,
+      told(2, "none", 1) }
+    local port = http_stub.start(function()
+      number = math.min(number + 1, #answers)
+      return 200, cjson.encode(answers[number])
+    end)
+    assert.same({ 0, "revision 2 of the transforms runs now\nrevision 2 of the transforms stays\n", "" },
+      { process.run { PROGRAM, "reload", "127.0.0.1:" .. port } })
   end)
 
   it("several engines are told by check, with all the processes there are", function()

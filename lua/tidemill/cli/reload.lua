@@ -98,7 +98,8 @@ local function say(text, ...)
   io.stdout:flush()
 end
 
--- Calls each(status) until it returns something; `seconds`: nil = for ever. A canary takes the time that it takes.
+-- Calls each(status) until it returns something; `seconds`: nil = for ever. A canary takes the time that it takes. Of
+-- several engines nothing is told while none has said how it is: at the start, and when all were lost.
 -- Returns that, or nil, the exit code.
 local function watch(address, each, seconds)
   local socket = require("socket")
@@ -107,9 +108,9 @@ local function watch(address, each, seconds)
     socket.sleep(LOOK)
     local status, reason, code = http_client.status(address)
     if not status then return nil, failed(code, "%s", reason) end
-    local found = each(status)
+    local found = status.reload and each(status)
     if found then return found end
-    if deadline and status.reload.state == "canary" then deadline = socket.gettime() + seconds end
+    if deadline and status.reload and status.reload.state == "canary" then deadline = socket.gettime() + seconds end
   until deadline and socket.gettime() > deadline
   return nil, failed(exit_code.TEMPORARY, "the transforms are not loaded after %d s; GET /status and the log tell more",
     seconds)
@@ -154,8 +155,11 @@ local function by_address(text, parsed, name)
     return failed(exit_code.CONFIG, '%s: the pipeline "%s" answers there, and the file is of "%s"', address,
       status.name, name)
   end
-  if not status.revision then
-    return failed(exit_code.CONFIG, "%s: the pipeline has no transforms, or is of a version without reload", address)
+  if not status.reload and not status.engines then
+    return failed(exit_code.CONFIG, "%s: the pipeline is of a version without reload", address)
+  elseif not status.reload then
+    status, code = watch(address, function(seen) return seen end, PATIENCE)
+    if not status then return code end
   end
   return send(status.pid, parsed) or await(address, number_of(status), parsed)
 end
