@@ -15,10 +15,9 @@
 
 enum { MOST_ROUNDS = 100 };
 
-static bool is_child_of(int32_t pid, int32_t parent)
+bool tide_hold_look(int32_t pid, char *state, int32_t *parent)
 {
     char path[40], text[300] = "";
-    int found = 0;
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
     FILE *file = fopen(path, "re");
     if (!file)
@@ -28,7 +27,7 @@ static bool is_child_of(int32_t pid, int32_t parent)
     text[size] = 0;
     /* The name of the program stands in parentheses and may have any characters in it. */
     const char *name_end = strrchr(text, ')');
-    return name_end && sscanf(name_end + 1, " %*c %d", &found) == 1 && found == parent;
+    return name_end && sscanf(name_end + 1, " %c %d", state, parent) == 2;
 }
 
 /* The descriptor comes first: if the process still has it after its parent was seen, this was its parent. */
@@ -39,7 +38,9 @@ int tide_zygote_hold(const struct tide_zygote *zygote, int32_t pid)
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0)
         return errno == ESRCH ? TIDE_HOLD_NONE : TIDE_HOLD_FOREIGN;
-    bool child = is_child_of(pid, zygote->pid);
+    char state;
+    int32_t parent;
+    bool child = tide_hold_look(pid, &state, &parent) && parent == zygote->pid;
     bool alive = syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0;
     if (child && alive)
         return fd;

@@ -156,6 +156,8 @@ int tide_zygote_open_log(struct tide_zygote *zygote);
 
 /* ---- hold.c ---- */
 
+/** State (a letter, as proc(5) has it) and parent of a process. False: it is gone. */
+bool tide_hold_look(int32_t pid, char *state, int32_t *parent);
 /** In the engine: kills all children of the zygote. */
 void tide_hold_kill_children(const struct tide_zygote *zygote);
 

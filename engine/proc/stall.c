@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "proc/inside.h"
 #include "proc/pool.h"
 #include "shm/layout.h"
 
@@ -67,7 +68,7 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
         return TIDE_STALL_FALSE;
     if (!unchanged) {
         stall->stalled_us = 0;
-        stall->delay_known = false;
+        stall->before_known = false;
         return TIDE_STALL_NONE;
     }
     stall->stalled_us += since_us < most_us ? since_us : most_us;
@@ -75,35 +76,44 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
     return stall->stalled ? TIDE_STALL_FOUND : TIDE_STALL_NONE;
 }
 
-bool tide_stall_wants_delay(struct tide_stall *stall, int64_t limit_us)
+bool tide_stall_wants_processor(struct tide_stall *stall, int64_t limit_us)
 {
-    bool wants = !stall->delay_known && stall->stalled_us > limit_us / 8;
-    stall->delay_known |= wants;
+    bool wants = !stall->before_known && stall->stalled_us > limit_us / 8;
+    stall->before_known |= wants;
     return wants;
 }
 
-bool tide_stall_excuse(struct tide_stall *stall, int64_t delay_us, int64_t limit_us)
+/* The kernel adds a wait to the delay when it is over. One that lasts shows in that the worker is ready and has not run: then
+ * it has waited all the time. */
+bool tide_stall_excuse(struct tide_stall *stall, const struct tide_stall_processor *now,
+                       int64_t limit_us)
 {
-    int64_t waited_us = delay_us - stall->delay_us;
-    if (stall->delay_us < 0 || waited_us <= 0)
+    bool waits = now->ready && now->ran_ns == stall->before.ran_ns;
+    int64_t waited_us = waits ? stall->stalled_us : now->delay_us - stall->before.delay_us;
+    if (stall->before.delay_us < 0 || now->delay_us < 0 || waited_us <= 0)
         return false;
-    stall->delay_us = delay_us;
+    stall->before = *now;
     stall->stalled_us = waited_us < stall->stalled_us ? stall->stalled_us - waited_us : 1;
     stall->stalled = stall->stalled_us > limit_us;
     return !stall->stalled;
 }
 
-int64_t tide_stall_delay_us(int32_t pid)
+struct tide_stall_processor tide_stall_processor(int32_t pid)
 {
-    char path[64];
+    char path[64], state = 0;
+    int32_t parent;
     unsigned long long ran_ns, waited_ns;
+    struct tide_stall_processor unknown = {.delay_us = -1};
     snprintf(path, sizeof(path), "/proc/%d/schedstat", pid);
     FILE *file = fopen(path, "re");
     if (!file)
-        return -1;
+        return unknown;
     int found = fscanf(file, "%llu %llu", &ran_ns, &waited_ns);
     fclose(file);
-    return found == 2 ? (int64_t)(waited_ns / 1000) : -1;
+    if (found != 2 || !tide_hold_look(pid, &state, &parent))
+        return unknown;
+    return (struct tide_stall_processor){(int64_t)(waited_ns / 1000), (int64_t)ran_ns,
+                                         state == 'R'};
 }
 
 /* What a record used before it was first seen is not counted: never too much, and less by one turn at most. */

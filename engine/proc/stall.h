@@ -17,6 +17,15 @@
 
 struct tide_work;
 
+/** What the kernel says of the first thread of a process. */
+struct tide_stall_processor {
+    int64_t
+        delay_us; /* how long it was ready to run and had no processor, as far as such waits are over; -1 = it is gone, or
+                       * this kernel does not tell */
+    int64_t ran_ns;
+    bool ready; /* it runs, or waits for a processor */
+};
+
 /** Zero it when the worker is replaced. */
 struct tide_stall {
     uint64_t
@@ -27,8 +36,9 @@ struct tide_stall {
     uint32_t begun_again; /* how often `next` went back in this job */
     int64_t checked_us;   /* time of the last check */
     int64_t stalled_us;   /* time without progress, as far as it counts */
-    int64_t delay_us;    /* what tide_stall_delay_us said when it had stood still for a while ... */
-    bool delay_known;    /* ... which it was asked */
+    struct tide_stall_processor
+        before;        /* what tide_stall_processor said when it had stood still for a while ... */
+    bool before_known; /* ... which it was asked */
     int64_t cpu_from_us; /* processor time of the worker when it was first seen here ... */
     int64_t cpu_us;      /* ... and since then */
     bool stalled;        /* reported: the worker is to be killed */
@@ -51,14 +61,14 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
 /** To be called behind tide_stall_check, with the processor time of the worker (tide_stall_cpu_us) by now. True once: since it
  * was first seen at the record where it is, it has used more than `limit_us`. */
 bool tide_stall_check_cpu(struct tide_stall *stall, int64_t cpu_us, int64_t limit_us);
-/** True once, while it stands still: it is time to read tide_stall_delay_us, for `delay_us` of the stall. */
-bool tide_stall_wants_delay(struct tide_stall *stall, int64_t limit_us);
-/** To be called when it was FOUND, with the delay by now: a worker that was ready to run and had no processor has not stood
- * still meanwhile. True: so it is not stalled yet, and it is looked at further. */
-bool tide_stall_excuse(struct tide_stall *stall, int64_t delay_us, int64_t limit_us);
-/** How long the first thread of a process has been ready to run without a processor, in microseconds (schedstat of
- * proc(5)); -1 = it is gone, or this kernel does not tell. */
-int64_t tide_stall_delay_us(int32_t pid);
+/** True once, while it stands still: it is time to ask tide_stall_processor, for `before` of the stall. */
+bool tide_stall_wants_processor(struct tide_stall *stall, int64_t limit_us);
+/** To be called when it was FOUND, with what tide_stall_processor says by now: a worker that was ready to run and had no
+ * processor has not stood still meanwhile. True: so it is not stalled yet, and it is looked at further. */
+bool tide_stall_excuse(struct tide_stall *stall, const struct tide_stall_processor *now,
+                       int64_t limit_us);
+/** Of the first thread of a process (proc(5), schedstat and stat). */
+struct tide_stall_processor tide_stall_processor(int32_t pid);
 /** Processor time of all threads of a process in microseconds; -1 = it is gone. */
 int64_t tide_stall_cpu_us(int32_t pid);
 /** True when the worker was killed at the record that it had stalled at, not at one that it has begun since. */

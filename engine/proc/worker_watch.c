@@ -73,13 +73,15 @@ static void look_for_stall(struct tide_pool *pool, struct tide_worker_slot *slot
                             "published progress that cannot be true");
         return;
     }
-    if (tide_stall_wants_delay(&slot->stall, limit_us))
-        slot->stall.delay_us = tide_stall_delay_us(slot->pid);
+    if (tide_stall_wants_processor(&slot->stall, limit_us))
+        slot->stall.before = tide_stall_processor(slot->pid);
     count_slow(pool, slot, before_us);
     note_slow(slot, now_us);
-    if (finding == TIDE_STALL_FOUND &&
-        tide_stall_excuse(&slot->stall, tide_stall_delay_us(slot->pid), limit_us))
-        finding = TIDE_STALL_NONE;
+    if (finding == TIDE_STALL_FOUND) {
+        struct tide_stall_processor now = tide_stall_processor(slot->pid);
+        if (tide_stall_excuse(&slot->stall, &now, limit_us))
+            finding = TIDE_STALL_NONE;
+    }
     if (finding != TIDE_STALL_FOUND && !is_over_cpu(pool, slot))
         return;
     if (slot->stall.over_cpu)

@@ -169,10 +169,8 @@ describe("the way back of a reload", function()
 
   it("is closed when the process that has them is lost, which ends nothing else", function()
     start()
-    local zygote
-    for _, pid in ipairs(process.children(run:pid())) do
-      if #process.children(pid) > 0 then zygote = pid end
-    end
+    wait.until_true(function() return #process.workers(run:pid()) > 0 end)
+    local zygote = process.children(run:pid())[1]
     reload(GOOD)
     wait.until_true(function() return #process.children(zygote) == 0 end)
     wait.until_true(function() return state() == "watching" end, function() return run:stderr() end)

@@ -74,42 +74,60 @@ describe("the stall detector", function()
     assert.is_true(stall.stalled)
   end)
 
+  local function processor(delay_us, ran_ns, ready)
+    return ffi.new("struct tide_stall_processor", delay_us, ran_ns or 1, ready or false)
+  end
+
   it("the stall detector takes off the time in which a worker had no processor", function()
     local function stand(times)
       local found
       for _ = 1, times do found = look(12, ONE, LIMIT_US / 4) end
       return found
     end
-    assert.is_false(C.tide_stall_wants_delay(stall, LIMIT_US))
+    assert.is_false(C.tide_stall_wants_processor(stall, LIMIT_US))
     stand(2)
-    assert.is_true(C.tide_stall_wants_delay(stall, LIMIT_US))
-    stall.delay_us = 5000
-    assert.is_false(C.tide_stall_wants_delay(stall, LIMIT_US))
+    assert.is_true(C.tide_stall_wants_processor(stall, LIMIT_US))
+    stall.before.delay_us = 5000
+    assert.is_false(C.tide_stall_wants_processor(stall, LIMIT_US))
     assert.equal(tonumber(FOUND), stand(4))
-    assert.is_true(C.tide_stall_excuse(stall, 5000 + LIMIT_US / 2, LIMIT_US))
+    assert.is_true(C.tide_stall_excuse(stall, processor(5000 + LIMIT_US / 2), LIMIT_US))
     assert.equal(tonumber(FOUND), stand(2)) -- another half a second
-    assert.is_false(C.tide_stall_excuse(stall, 5000 + LIMIT_US / 2, LIMIT_US))
+    assert.is_false(C.tide_stall_excuse(stall, processor(5000 + LIMIT_US / 2), LIMIT_US))
     assert.is_true(stall.stalled)
+  end)
+
+  -- The kernel counts such a wait when it is over.
+  it("the stall detector excuses a worker that still waits for a processor, not one that sleeps or runs", function()
+    for _, case in ipairs { { true, 7, true }, { false, 7, false }, { true, 8, false } } do
+      begin()
+      for _ = 1, 5 do look(12, ONE, LIMIT_US / 4) end
+      assert.is_true(C.tide_stall_wants_processor(stall, LIMIT_US))
+      stall.before = processor(5000, 7, true)
+      assert.equal(tonumber(FOUND), look(12, ONE, LIMIT_US / 4))
+      assert.equal(case[3], C.tide_stall_excuse(stall, processor(5000, case[2], case[1]), LIMIT_US))
+      assert.equal(not case[3], stall.stalled)
+    end
   end)
 
   it("the stall detector asks the kernel once while a worker stands still, also of one that never waited", function()
     for _ = 1, 2 do look(12, ONE, LIMIT_US / 4) end
-    assert.is_true(C.tide_stall_wants_delay(stall, LIMIT_US))
-    stall.delay_us = 0
+    assert.is_true(C.tide_stall_wants_processor(stall, LIMIT_US))
+    stall.before.delay_us = 0
     look(12, ONE, LIMIT_US / 4)
-    assert.is_false(C.tide_stall_wants_delay(stall, LIMIT_US))
+    assert.is_false(C.tide_stall_wants_processor(stall, LIMIT_US))
     look(13, ONE)
     for _ = 1, 2 do look(13, ONE, LIMIT_US / 4) end
-    assert.is_true(C.tide_stall_wants_delay(stall, LIMIT_US))
+    assert.is_true(C.tide_stall_wants_processor(stall, LIMIT_US))
   end)
 
   it("the stall detector believes the clock where the kernel does not tell of processors", function()
     for _ = 1, 5 do look(12, ONE, LIMIT_US / 4) end
-    stall.delay_us = -1
+    stall.before.delay_us = -1
     assert.equal(tonumber(FOUND), look(12, ONE, LIMIT_US / 4))
-    assert.is_false(C.tide_stall_excuse(stall, C.tide_stall_delay_us(2 ^ 30), LIMIT_US))
-    local own = tonumber(io.open("/proc/self/stat"):read("*n"))
-    assert.is_true(C.tide_stall_delay_us(own) >= 0)
+    assert.equal(-1, tonumber(C.tide_stall_processor(2 ^ 30).delay_us))
+    assert.is_false(C.tide_stall_excuse(stall, C.tide_stall_processor(2 ^ 30), LIMIT_US))
+    local own = C.tide_stall_processor(tonumber(io.open("/proc/self/stat"):read("*n")))
+    assert.is_true(own.delay_us >= 0 and own.ran_ns > 0 and own.ready)
   end)
 
   it("the stall detector says once that a worker stands still for too long", function()
