@@ -4,9 +4,9 @@
  * handler, and sends what it finds as text.
  *
  * What it looks at may be broken, so nothing in it is relied on: the handler has a stack of its own (the usual one may be
- * full), each part runs under sigsetjmp (a second fault ends that part alone) and under a timer (it may hang at a lock, or in
- * a loop), nothing is allocated, and the signal that ends the process is the one that came. The frames are found by the
- * compiler's unwinder, names by dladdr(): it takes a lock, which is recursive, and the timer covers what another thread may
+ * full), each part runs under sigsetjmp (a second fault ends that part alone) and under two timers (it may hang in a loop, or
+ * at a lock), nothing is allocated, and the signal that ends the process is the one that came. The frames are found by the
+ * compiler's unwinder, names by dladdr(): it takes a lock, which is recursive, and the timers cover what another thread may
  * hold.
  *
  * The line of the script: code that LuaJIT interprets leaves its frames where lua_getstack() finds them
@@ -37,7 +37,8 @@ enum {
         128, /* that are walked: code that calls itself without end fills the stack with its own */
     MOST_SHOWN = 8,
     SCRIPT_BYTES = 560,   /* of the text: the rest is for the native frames */
-    PATIENCE_US = 200000, /* for one part */
+    PATIENCE_US = 200000, /* for one part: processor time, of which a busy machine has little */
+    PATIENCE_S = 1,       /* for one part that waits */
     MOST_COMPILED = 4096  /* pieces; LuaJIT's maxtrace (run/worker.lua) is below */
 };
 
@@ -253,10 +254,12 @@ static void send_text(void)
 
 /* ---- the handlers ---- */
 
-static void wait_at_most(int64_t time_us)
+static void wait_at_most(int64_t seconds, int64_t processor_us)
 {
-    struct itimerval timer = {.it_value = {.tv_usec = time_us}};
-    setitimer(ITIMER_REAL, &timer, NULL);
+    struct itimerval real = {.it_value = {.tv_sec = seconds}},
+                     processor = {.it_value = {.tv_usec = processor_us}};
+    setitimer(ITIMER_REAL, &real, NULL);
+    setitimer(ITIMER_PROF, &processor, NULL);
 }
 
 /* Runs a part, or as much of it as can be run. */
@@ -264,14 +267,14 @@ static void attempt(void (*part)(void))
 {
     if (sigsetjmp(crash.back, 1) == 0) {
         crash.guarded = 1;
-        wait_at_most(PATIENCE_US);
+        wait_at_most(PATIENCE_S, PATIENCE_US);
         part();
     }
-    wait_at_most(0);
+    wait_at_most(0, 0);
     crash.guarded = 0;
 }
 
-/* The signal of the timer comes to any thread. */
+/* The signal of a timer comes to any thread. */
 static void on_patience(int number)
 {
     if (gettid() == crash.thread && crash.guarded)
@@ -311,6 +314,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
     }
     crash.thread = gettid();
     signal(SIGALRM, on_patience);
+    signal(SIGPROF, on_patience);
     look_at(context);
     add_cause(number, info);
     attempt(find_frames);

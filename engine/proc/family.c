@@ -17,7 +17,11 @@
 #include "base/status.h"
 #include "proc/inside.h"
 
-enum { PATIENCE_MS = 1000, PATIENCE_CHILDREN_MS = 200 }; /* for what is about to end */
+enum {
+    PATIENCE_MS = 1000, /* for what is about to end */
+    LOOK_MS = 20,       /* at workers that leave */
+    MOST_TIMES = 5 /* their patience by the clock alone; the engine waits longer (zygote_end.c) */
+};
 
 /* ThreadSanitizer starts a thread of its own in each process that is forked. */
 #ifdef __SANITIZE_THREAD__
@@ -60,10 +64,11 @@ static bool has_children(void)
     return pid == 0;
 }
 
+/* A child is seen to be gone, by who waits for its output, before the kernel has it for dead. So it has the same time. */
 const char *tide_family_left(void)
 {
     bool children = has_children();
-    for (int waited_ms = 0; children && waited_ms < PATIENCE_CHILDREN_MS; waited_ms++) {
+    for (int waited_ms = 0; children && waited_ms < PATIENCE_MS; waited_ms++) {
         poll(NULL, 0, 1);
         children = has_children();
     }
@@ -154,20 +159,67 @@ static _Noreturn void leave(struct tide_zygote *zygote)
     _exit(0);
 }
 
+/* A worker that runs its `close` hooks. */
+struct leaver {
+    struct tide_stall_processor first; /* at the first look */
+    int64_t ran_ns;                    /* at the last look ... */
+    int64_t ran_us;                    /* ... and when it was first seen to have run for so long */
+};
+
+/* How much of the time since `from_us` it has had: all but that for which it was ready to run and had no processor. The
+ * kernel tells of such a wait when it is over (see tide_stall_excuse). */
+static int64_t had_us(struct leaver *leaver, int32_t pid, int64_t from_us, int64_t now_us)
+{
+    struct tide_stall_processor now = tide_stall_processor(pid);
+    if (leaver->ran_us == 0)
+        leaver->first = now;
+    if (leaver->ran_us == 0 || now.ran_ns != leaver->ran_ns)
+        leaver->ran_us = now_us;
+    leaver->ran_ns = now.ran_ns;
+    if (now.delay_us < 0 || leaver->first.delay_us < 0)
+        return now_us - from_us;
+    int64_t waits_us = now.ready ? now_us - leaver->ran_us : 0;
+    return now_us - from_us - (now.delay_us - leaver->first.delay_us) - waits_us;
+}
+
+/* Whether a worker is there that has time left. */
+static bool awaits_worker(const struct tide_zygote *zygote, struct leaver *leavers, int64_t from_us,
+                          int64_t patience_us)
+{
+    int64_t now_us = tide_clock_us();
+    bool awaits = false;
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        int32_t pid = zygote->children[i].pid;
+        awaits |= pid > 0 && had_us(&leavers[i], pid, from_us, now_us) < patience_us;
+    }
+    return awaits && now_us - from_us < MOST_TIMES * patience_us;
+}
+
+/* What is printed here the engine takes into its log. */
+static void tell_cut_off(const struct tide_zygote *zygote)
+{
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        if (zygote->children[i].pid > 0)
+            dprintf(STDERR_FILENO,
+                    "tidemill: close: worker %u (pid %d) has not ended in time and is killed\n", i,
+                    zygote->children[i].pid);
+    }
+}
+
 void tide_family_leave(struct tide_zygote *zygote, int64_t patience_us)
 {
-    int64_t until_us = tide_clock_us() + patience_us;
+    int64_t from_us = tide_clock_us();
+    struct leaver *leavers = tide_alloc(sizeof(*leavers) * zygote->workers);
+    struct pollfd fd = {zygote->signals, POLLIN, 0};
+    struct tide_zygote_event ignored;
     for (;;) {
-        struct pollfd fd = {zygote->signals, POLLIN, 0};
-        struct tide_zygote_event ignored;
-        uint32_t alive = 0;
         while (tide_family_reap(zygote, &ignored))
             continue;
-        for (uint32_t i = 0; i < zygote->workers; i++)
-            alive += zygote->children[i].pid > 0;
-        int64_t left_us = until_us - tide_clock_us();
-        if (alive == 0 || left_us <= 0)
-            leave(zygote);
-        poll(&fd, 1, (int)(left_us / 1000) + 1);
+        if (patience_us == 0 || !awaits_worker(zygote, leavers, from_us, patience_us))
+            break;
+        poll(&fd, 1, LOOK_MS);
     }
+    if (patience_us > 0)
+        tell_cut_off(zygote);
+    leave(zygote);
 }

@@ -14,6 +14,7 @@
 #include "proc/lookup_view.h"
 #include "proc/protocol.h"
 #include "proc/sandbox.h"
+#include "proc/stall.h"
 #include "proc/worker_log.h"
 
 struct tide_child {
@@ -66,16 +67,19 @@ struct tide_zygote {
     char mark[TIDE_KNOWN_BYTES]; /* of the files that it has loaded; "" = none was told */
     int64_t death_us;            /* since when its death is waited for; 0 = its socket is open */
     uint32_t pieces;             /* of the user's code, that it has named */
-    bool unchanged;              /* it found that what it was to load is what is loaded */
+    struct tide_stall_processor
+        processor; /* of it, when the time of the last one began to count, or was looked at since ... */
+    int64_t processor_us; /* ... and when that was */
+    bool unchanged;       /* it found that what it was to load is what is loaded */
 
     /* in the engine: owned by zygote.c */
     struct tide_loop *loop;
     int32_t pid; /* 0 = none yet */
     bool loaded; /* the zygote said so, or that it could not load */
     char loading[sizeof(((struct tide_zygote_event *)0)->text)]; /* what it loads until then */
-    int64_t loading_us;                                          /* since when */
-    int64_t start_limit_us;                                      /* for each of these; 0 = none */
-    uint64_t events;                                             /* received */
+    int64_t loading_us;     /* since when, by the time that counts */
+    int64_t start_limit_us; /* for each of these; 0 = none */
+    uint64_t events;        /* received */
     /* set by the simulation, whose workers are no processes; NULL = they are killed as processes are */
     void (*kill)(uint32_t worker, uint32_t generation);
     uint32_t false_events; /* of them: they broke the protocol, and were ignored */
@@ -174,7 +178,8 @@ void tide_family_await_end(int socket) __attribute__((noreturn));
 /** In the zygote: reaps a child that has ended, and what it leaves behind. False = there is none. `event` is EXITED for a
  * worker; its pid is 0 for any other process. */
 bool tide_family_reap(struct tide_zygote *zygote, struct tide_zygote_event *event);
-/** The engine is gone, which workers see as well: they may run their `close` hooks for so long. Ends the zygote. */
+/** The engine is gone, which workers see as well: they may run their `close` hooks for so long, where they have a processor.
+ * Ends the zygote. */
 void tide_family_leave(struct tide_zygote *zygote, int64_t patience_us) __attribute__((noreturn));
 
 #endif

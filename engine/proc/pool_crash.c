@@ -16,10 +16,6 @@
 #include "shm/layout.h"
 #include "shm/outputs.h"
 
-/* How long they are awaited. Of that no more than COUNTED_US counts from one look to the next, since the engine may have been
- * stopped meanwhile. */
-static const int64_t WORDS_US = 200000, COUNTED_US = 20000;
-
 void tide_crash_clean(char clean[TIDE_CRASH_TEXT], const char *from, size_t size)
 {
     size_t left = strnlen(from, size), at = 0;
@@ -57,14 +53,12 @@ bool tide_pool_awaits_words(struct tide_worker_slot *slot)
     int64_t now_us = tide_clock_us();
     if (!slot->stall.stalled)
         return false;
-    if (slot->stall.asked_us == 0) {
-        slot->stall.asked_us = now_us;
-        return tide_zygote_ask(slot->zygote, slot->hold);
-    }
-    int64_t since_us = now_us - slot->stall.asked_us;
+    struct tide_stall_processor now = tide_stall_processor(slot->pid);
+    if (slot->stall.asked_us > 0)
+        return tide_stall_awaits(&slot->stall, &now, now_us);
     slot->stall.asked_us = now_us;
-    slot->stall.awaited_us += since_us < COUNTED_US ? since_us : COUNTED_US;
-    return slot->stall.awaited_us < WORDS_US;
+    slot->stall.asked = now;
+    return tide_zygote_ask(slot->zygote, slot->hold);
 }
 
 const char *tide_pool_last_words(const struct tide_worker_slot *slot)

@@ -79,6 +79,9 @@ static inline struct tide_worker_slot *tide_pool_seated(const struct tide_pool *
 struct tide_worker_slot *tide_pool_next_idle(const struct tide_pool *pool);
 /** Takes a piece of a profile. False when it was not asked for, or is malformed. */
 bool tide_pool_profile_piece(struct tide_worker_slot *slot, const struct tide_profile_piece *piece);
+/** False while the growth of its worker is to be watched and what it had at first is not known: what a job takes would be
+ * taken for that. */
+bool tide_pool_is_measured(const struct tide_pool *pool, const struct tide_worker_slot *slot);
 /** Replaces workers that have used up what they may take; without a pause, one at a time. */
 void tide_pool_replace(struct tide_pool *pool, int64_t now_us);
 /** Passes on what the worker of a slot has written to its log. */

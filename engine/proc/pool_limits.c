@@ -50,6 +50,12 @@ static uint64_t memory_of(int32_t pid)
     return got == 2 && resident > shared ? (resident - shared) * PAGE : 0;
 }
 
+/* A quick worker is READY before its process is known, whose memory then cannot be looked at yet. */
+bool tide_pool_is_measured(const struct tide_pool *pool, const struct tide_worker_slot *slot)
+{
+    return pool->limits.max_growth == 0 || slot->used_up.looked_us > 0;
+}
+
 /* What the `start` hooks took is no growth. */
 static void look_at_memory(struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
 {

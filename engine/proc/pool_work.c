@@ -72,9 +72,14 @@ bool tide_pool_withdraw(struct tide_pool *pool, struct tide_work *work)
 
 /* ---- giving ---- */
 
+static bool is_ready(const struct tide_pool *pool, const struct tide_worker_slot *slot)
+{
+    return slot->state == TIDE_WORKER_READY && tide_pool_is_measured(pool, slot);
+}
+
 static bool takes_work(const struct tide_pool *pool, const struct tide_worker_slot *slot)
 {
-    return slot->state == TIDE_WORKER_READY && !slot->reserved && slot->given_count < pool->depth;
+    return is_ready(pool, slot) && !slot->reserved && slot->given_count < pool->depth;
 }
 
 /* NULL: none now. As long as another worker is about to be ready, no work is put behind what runs. */
@@ -86,7 +91,7 @@ static struct tide_worker_slot *least_busy(struct tide_pool *pool)
         struct tide_worker_slot *slot = &pool->slots[i];
         if (!slot->in_use)
             continue;
-        coming |= slot->state < TIDE_WORKER_READY;
+        coming |= slot->state <= TIDE_WORKER_READY && !is_ready(pool, slot);
         if (takes_work(pool, slot) && (!best || slot->given_count < best->given_count))
             best = slot;
     }
@@ -117,7 +122,7 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool,
 {
     struct tide_worker_slot *best = lane_slot ? lane_slot : nearest_to_fresh(pool);
     best->reserved = true;
-    if (best->state != TIDE_WORKER_READY)
+    if (!is_ready(pool, best))
         return NULL;
     if (best->used && best->given_count == 0)
         tide_worker_slot_retire(best);
@@ -127,8 +132,10 @@ static struct tide_worker_slot *fresh_worker(struct tide_pool *pool,
 /* The slot that the work is given to; NULL: none now. */
 static struct tide_worker_slot *slot_for(struct tide_pool *pool, const struct tide_work *work)
 {
-    if (work->canary)
-        return tide_pool_next_idle(pool);
+    if (work->canary) {
+        struct tide_worker_slot *idle = tide_pool_next_idle(pool);
+        return idle && is_ready(pool, idle) ? idle : NULL;
+    }
     struct tide_worker_slot *lane_slot = work->pinned
                                              ? tide_pool_seated(pool, work->lane % pool->active)
                                              : NULL;
@@ -295,7 +302,7 @@ static bool take_message(struct tide_pool *pool, struct tide_worker_slot *slot,
 {
     switch (tide_received_from_worker(message, size, slot->generation)) {
     case TIDE_RECEIVED_HELLO:
-        return tide_worker_slot_hello(pool, slot, &message->hello, tide_clock_us());
+        return tide_worker_slot_hello(pool, slot, &message->hello);
     case TIDE_RECEIVED_REPORT:
         return take_report(pool, slot, &message->report);
     case TIDE_RECEIVED_PIECE:

@@ -13,6 +13,9 @@
 
 static const int64_t LONGEST_COUNTED_US = 1000000;
 
+/* For last words; and how much of that counts from one look to the next, since the engine may have been stopped meanwhile. */
+static const int64_t WORDS_US = 200000, WORDS_COUNTED_US = 20000;
+
 static uint32_t read_next(const struct tide_work *work)
 {
     return (uint32_t)__atomic_load_n(&work->job.output->progress, __ATOMIC_ACQUIRE);
@@ -79,23 +82,55 @@ enum tide_stall_finding tide_stall_check(struct tide_stall *stall, const struct 
 bool tide_stall_wants_processor(struct tide_stall *stall, int64_t limit_us)
 {
     bool wants = !stall->before_known && stall->stalled_us > limit_us / 8;
-    stall->before_known |= wants;
+    if (wants) {
+        stall->before_known = true;
+        stall->before_us = stall->stalled_us;
+    }
     return wants;
 }
 
-/* The kernel adds a wait to the delay when it is over. One that lasts shows in that the worker is ready and has not run: then
- * it has waited all the time. */
+/* The kernel adds a wait to the delay when it is over. One that lasts shows in that the worker is ready and has not run since:
+ * then it has waited all that time. */
 bool tide_stall_excuse(struct tide_stall *stall, const struct tide_stall_processor *now,
                        int64_t limit_us)
 {
     bool waits = now->ready && now->ran_ns == stall->before.ran_ns;
-    int64_t waited_us = waits ? stall->stalled_us : now->delay_us - stall->before.delay_us;
+    int64_t waited_us = waits ? stall->stalled_us - stall->before_us
+                              : now->delay_us - stall->before.delay_us;
     if (stall->before.delay_us < 0 || now->delay_us < 0 || waited_us <= 0)
         return false;
     stall->before = *now;
     stall->stalled_us = waited_us < stall->stalled_us ? stall->stalled_us - waited_us : 1;
+    stall->before_us = stall->stalled_us;
     stall->stalled = stall->stalled_us > limit_us;
     return !stall->stalled;
+}
+
+/* How much of the time since it was asked counts. 0 also while a wait for a processor lasts, which the kernel adds to the delay
+ * when it is over. */
+static int64_t unhindered_us(const struct tide_stall *stall, const struct tide_stall_processor *now,
+                             int64_t since_us)
+{
+    const struct tide_stall_processor *before = &stall->asked;
+    if (before->delay_us < 0 || now->delay_us < 0)
+        return since_us;
+    if (now->ready && now->ran_ns == before->ran_ns)
+        return 0;
+    int64_t waited_us = now->delay_us - before->delay_us;
+    return waited_us < since_us ? since_us - waited_us : 0;
+}
+
+/* Where nothing counts, the next look goes back as far as this one. */
+bool tide_stall_awaits(struct tide_stall *stall, const struct tide_stall_processor *now,
+                       int64_t now_us)
+{
+    int64_t since_us = unhindered_us(stall, now, now_us - stall->asked_us);
+    if (since_us <= 0)
+        return true;
+    stall->asked_us = now_us;
+    stall->asked = *now;
+    stall->awaited_us += since_us < WORDS_COUNTED_US ? since_us : WORDS_COUNTED_US;
+    return stall->awaited_us < WORDS_US;
 }
 
 struct tide_stall_processor tide_stall_processor(int32_t pid)

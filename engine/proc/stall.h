@@ -38,14 +38,16 @@ struct tide_stall {
     int64_t stalled_us;   /* time without progress, as far as it counts */
     struct tide_stall_processor
         before;        /* what tide_stall_processor said when it had stood still for a while ... */
-    bool before_known; /* ... which it was asked */
+    bool before_known; /* ... which it was asked ... */
+    int64_t before_us; /* ... and what stalled_us was then */
     int64_t cpu_from_us; /* processor time of the worker when it was first seen here ... */
     int64_t cpu_us;      /* ... and since then */
     bool stalled;        /* reported: the worker is to be killed */
     bool over_cpu;       /* ... since it used too much processor time */
-    /* owned by pool_crash.c */
-    int64_t asked_us;   /* when it was asked for its last words, or looked at since; 0 = not yet */
-    int64_t awaited_us; /* how long they have been awaited */
+    /* of its last words; pool_crash.c asks for them */
+    int64_t asked_us; /* when it was asked for its last words, or looked at since; 0 = not yet */
+    struct tide_stall_processor asked; /* what tide_stall_processor said by then */
+    int64_t awaited_us;                /* how long they have been awaited, as far as it counts */
 };
 
 enum tide_stall_finding {
@@ -67,6 +69,10 @@ bool tide_stall_wants_processor(struct tide_stall *stall, int64_t limit_us);
  * processor has not stood still meanwhile. True: so it is not stalled yet, and it is looked at further. */
 bool tide_stall_excuse(struct tide_stall *stall, const struct tide_stall_processor *now,
                        int64_t limit_us);
+/** One that is to be killed was asked for its last words (asked_us, asked): whether they are awaited further, by what
+ * tide_stall_processor says now. While it has no processor it cannot say them, and that time does not count. */
+bool tide_stall_awaits(struct tide_stall *stall, const struct tide_stall_processor *now,
+                       int64_t now_us);
 /** Of the first thread of a process (proc(5), schedstat and stat). */
 struct tide_stall_processor tide_stall_processor(int32_t pid);
 /** Processor time of all threads of a process in microseconds; -1 = it is gone. */

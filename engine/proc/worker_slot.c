@@ -27,6 +27,7 @@ enum {
     RESPAWN_DELAY_US = 100000, /* from the second of them on */
     SILENCE_US = 10000000,     /* of a zygote: forks and kills take milliseconds */
     LEAVE_US = 1000000,        /* for a worker that leaves by itself: its `close` hooks */
+    LEAVE_COUNTED_US = 250000, /* between two polls, of that */
     MOST_HOOKS = 1000,         /* of one worker: each has start_timeout to itself */
     MOST_UNREAD = 10000,       /* messages in a socket: far more than fit */
     LONGEST_COUNTED_US =
@@ -90,7 +91,7 @@ static void note_failure(char **failed, const char *text)
 }
 
 bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
-                            const struct tide_hello *hello, int64_t now_us)
+                            const struct tide_hello *hello)
 {
     if (slot->state != TIDE_WORKER_STARTING || slot->leave_us > 0)
         return false;
@@ -101,7 +102,7 @@ bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slo
         int why = hello->kind == TIDE_HELLO_FAILED_FOR_NOW ? TIDE_ETEMPORARY : TIDE_ECONFIG;
         note_failure(slot->coming ? &pool->next.failed : &pool->workers.failed, hello->text);
         *(slot->coming ? &pool->next.status : &pool->workers.status) = why;
-        slot->leave_us = now_us + LEAVE_US; /* it leaves by itself; what does not is killed */
+        slot->leave_us = LEAVE_US; /* it leaves by itself; what does not is killed */
         return true;
     }
     slot->state = TIDE_WORKER_READY;
@@ -243,23 +244,14 @@ static bool is_wanted(const struct tide_pool *pool, const struct tide_worker_slo
 
 /* A slot that is not in use has its worker leave once it has nothing to do: a job with number 0 tells it to, so that it
  * runs its `close` hooks. When the socket is full, it is told with a later turn. */
-static void let_leave(const struct tide_pool *pool, struct tide_worker_slot *slot, int64_t now_us)
+static void let_leave(const struct tide_pool *pool, struct tide_worker_slot *slot)
 {
     struct tide_job leave = {.worker = slot->number, .generation = slot->generation};
     if (slot->state == TIDE_WORKER_READY && slot->given_count == 0 &&
         send(slot->socket, &leave, sizeof(leave), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
         tide_pool_begins(pool, slot);
         slot->state = TIDE_WORKER_RETIRED;
-        slot->leave_us = now_us + LEAVE_US;
-    }
-}
-
-/* A worker that has said that it leaves, or was told to, and is still there. */
-static void end_leaving(struct tide_worker_slot *slot, int64_t now_us)
-{
-    if (slot->leave_us > 0 && now_us >= slot->leave_us) {
-        slot->leave_us = 0;
-        slot->kill_due = true;
+        slot->leave_us = LEAVE_US;
     }
 }
 
@@ -268,6 +260,20 @@ static int64_t counted_us(const struct tide_worker_slot *slot, int64_t now_us)
 {
     int64_t since_us = now_us - slot->silence.checked_us;
     return since_us < LONGEST_COUNTED_US ? since_us : LONGEST_COUNTED_US;
+}
+
+/* A worker that has said that it leaves, or was told to, and is still there. It may have been stopped together with the
+ * engine. */
+static void end_leaving(struct tide_worker_slot *slot, int64_t now_us)
+{
+    int64_t since_us = counted_us(slot, now_us);
+    if (slot->leave_us == 0)
+        return;
+    slot->leave_us -= since_us < LEAVE_COUNTED_US ? since_us : LEAVE_COUNTED_US;
+    if (slot->leave_us <= 0) {
+        slot->leave_us = 0;
+        slot->kill_due = true;
+    }
 }
 
 /* A `start` hook that hangs ends the run while none has run well: it would hang each time. */
@@ -353,10 +359,10 @@ int tide_worker_slot_poll(struct tide_pool *pool, struct tide_worker_slot *slot,
     int status = give_up_starting(pool, slot);
     if (status == TIDE_OK && pool->start_limit_us > 0)
         status = look_at_hook(pool, slot, now_us);
-    if (status == TIDE_OK && !is_wanted(pool, slot))
-        let_leave(pool, slot, now_us);
     if (status == TIDE_OK)
         end_leaving(slot, now_us);
+    if (status == TIDE_OK && !is_wanted(pool, slot))
+        let_leave(pool, slot);
     if (status == TIDE_OK && slot->kill_due)
         status = kill_worker(slot);
     if (status == TIDE_OK && slot->state == TIDE_WORKER_NONE && is_wanted(pool, slot) &&

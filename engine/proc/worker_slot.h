@@ -61,7 +61,8 @@ struct tide_worker_slot {
     int32_t pid;      /* 0 until SPAWNED; a quick worker is READY before that event has come */
     uint32_t deaths;  /* in a row, each before it was ready */
     int64_t spawn_us; /* NONE: when to send the command */
-    int64_t leave_us; /* when it is killed, if it has not left by then; 0 = it has not said so */
+    int64_t
+        leave_us; /* what is left until it is killed, if it does not leave; 0 = it has not said so */
     int64_t
         lost_us; /* when the last worker was lost, to measure how long its replacement took; 0 = it was no loss */
     int hold;      /* what the process is killed by (tide_zygote_hold); valid while pid > 0 */
@@ -122,7 +123,7 @@ int tide_worker_slot_spawn(struct tide_pool *pool, struct tide_worker_slot *slot
 /** Handles a hello message. Its text is copied. False when it breaks the protocol: the worker is not STARTING, or has said
  * that it leaves, or has more `start` hooks than anybody writes. */
 bool tide_worker_slot_hello(struct tide_pool *pool, struct tide_worker_slot *slot,
-                            const struct tide_hello *hello, int64_t now_us);
+                            const struct tide_hello *hello);
 /** Handles an event SPAWNED of this generation, which was awaited, also one that says that fork failed. */
 void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_zygote_event *event,
                               int64_t now_us);

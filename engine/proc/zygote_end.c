@@ -17,7 +17,7 @@
 #include "proc/zygote.h"
 
 enum {
-    LEAVE_MS = 2000, /* for a zygote that was commanded to leave */
+    LEAVE_MS = 5000, /* for a zygote that was commanded to leave: longer than it waits (family.c) */
     LOOK_MS = 20     /* at what workers write meanwhile */
 };
 

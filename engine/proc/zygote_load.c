@@ -20,6 +20,7 @@
 enum {
     DEATH_MS = 2000,     /* for a zygote whose socket has ended, until its death is seen ... */
     LOOK_MS = 20,        /* ... by a look each time */
+    BEGIN_US = 10000000, /* a lower limit is not for what comes before the user's code */
     MOST_LOADING = 10000 /* pieces of the user's code: each begins the limit anew */
 };
 
@@ -29,10 +30,17 @@ static const char *loading(const struct tide_zygote *zygote)
     return zygote->loading[0] ? zygote->loading : "loading the transforms";
 }
 
+/* Before the first piece only our own code runs, which may wait for a processor. */
+static int64_t limit_us(const struct tide_zygote *zygote)
+{
+    bool begins = zygote->pieces == 0 && zygote->start_limit_us < BEGIN_US;
+    return begins ? BEGIN_US : zygote->start_limit_us;
+}
+
 /* For poll(): -1 = for ever. */
 static int left_ms(const struct tide_zygote *zygote)
 {
-    int64_t left_us = zygote->loading_us + zygote->start_limit_us - tide_clock_us();
+    int64_t left_us = zygote->loading_us + limit_us(zygote) - tide_clock_us();
     if (zygote->death_us > 0)
         return LOOK_MS;
     if (zygote->start_limit_us == 0)
@@ -40,15 +48,39 @@ static int left_ms(const struct tide_zygote *zygote)
     return left_us <= 0 ? 0 : left_us / 1000 < INT32_MAX ? (int)(left_us / 1000 + 1) : INT32_MAX;
 }
 
-/* The limit holds for code that prints without end, too. */
-static int look_at_time(const struct tide_zygote *zygote)
+static void begin_piece(struct tide_zygote *zygote)
 {
-    if (left_ms(zygote) != 0)
+    zygote->loading_us = tide_clock_us();
+    zygote->processor = tide_stall_processor(zygote->pid);
+    zygote->processor_us = zygote->loading_us;
+}
+
+/* Time in which it was ready to run and had no processor is not the code's: it has as much more. */
+static bool excuse(struct tide_zygote *zygote)
+{
+    int64_t now_us = tide_clock_us();
+    struct tide_stall_processor now = tide_stall_processor(zygote->pid);
+    struct tide_stall stall = {.stalled_us = now_us - zygote->loading_us,
+                               .before = zygote->processor,
+                               .before_us = zygote->processor_us - zygote->loading_us};
+    bool excused = zygote->pieces > 0 && tide_stall_excuse(&stall, &now, limit_us(zygote));
+    if (excused) {
+        zygote->processor = stall.before;
+        zygote->processor_us = now_us;
+        zygote->loading_us = now_us - stall.stalled_us;
+    }
+    return excused;
+}
+
+/* The limit holds for code that prints without end, too. */
+static int look_at_time(struct tide_zygote *zygote)
+{
+    if (left_ms(zygote) != 0 || excuse(zygote))
         return TIDE_BUSY;
     return tide_fail(TIDE_ECONFIG,
                      "%s: not complete after %.1f s; an endless loop? If it needs more, raise "
                      "start_timeout",
-                     loading(zygote), (double)zygote->start_limit_us / 1e6);
+                     loading(zygote), (double)limit_us(zygote) / 1e6);
 }
 
 /* ---- its end ---- */
@@ -133,7 +165,7 @@ static int take_event(struct tide_zygote *zygote, const struct tide_zygote_event
     default:
         return await_death(zygote);
     }
-    zygote->loading_us = tide_clock_us();
+    begin_piece(zygote);
     return ++zygote->pieces > MOST_LOADING ? await_death(zygote) : TIDE_BUSY;
 }
 

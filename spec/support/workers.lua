@@ -222,6 +222,14 @@ function workers:submit(what, options)
   return one
 end
 
+--- Waits until a worker is at a record of this work, and returns the work.
+function workers:until_running(one)
+  self:turn_until(function()
+    return one.job.output ~= nil and one.job.output.running == C.TIDE_RUNNING_ONE
+  end, "a worker to begin a work")
+  return one
+end
+
 --- Waits until the work is DONE or LOST, and returns which.
 function workers:finish(one)
   self:turn_until(function()

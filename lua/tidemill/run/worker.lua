@@ -20,7 +20,7 @@ local variables = require("tidemill.run.variables")
 local worker = {}
 
 local ORDER = 2 -- tide_worker_next: an order in place of a job
-local CLOSE_US = 800000 -- how long `close` may take, for all workers together
+local CLOSE_US = 800000 -- how long `close` may take, for all workers together; time without a processor does not count
 
 -- The engine is gone, or needs this worker no longer: it runs its `close` hooks and ends.
 local function leave(steps)

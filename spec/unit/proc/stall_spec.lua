@@ -100,12 +100,27 @@ describe("the stall detector", function()
   it("the stall detector excuses a worker that still waits for a processor, not one that sleeps or runs", function()
     for _, case in ipairs { { true, 7, true }, { false, 7, false }, { true, 8, false } } do
       begin()
-      for _ = 1, 5 do look(12, ONE, LIMIT_US / 4) end
+      for _ = 1, 2 do look(12, ONE, LIMIT_US / 4) end
       assert.is_true(C.tide_stall_wants_processor(stall, LIMIT_US))
       stall.before = processor(5000, 7, true)
+      for _ = 1, 3 do look(12, ONE, LIMIT_US / 4) end
       assert.equal(tonumber(FOUND), look(12, ONE, LIMIT_US / 4))
       assert.equal(case[3], C.tide_stall_excuse(stall, processor(5000, case[2], case[1]), LIMIT_US))
       assert.equal(not case[3], stall.stalled)
+    end
+  end)
+
+  -- The kernel notes the time of a process that runs at its ticks, so between two of these it looks as if it waited.
+  it("the stall detector excuses no more than the time since it asked", function()
+    for _ = 1, 2 do look(12, ONE, LIMIT_US / 4) end
+    assert.is_true(C.tide_stall_wants_processor(stall, LIMIT_US))
+    stall.before = processor(5000, 7, true)
+    for _ = 1, 4 do look(12, ONE, LIMIT_US / 4) end
+    assert.is_true(C.tide_stall_excuse(stall, processor(5000 + LIMIT_US / 2, 8, true), LIMIT_US))
+    for ran = 8, 9 do
+      assert.equal(tonumber(NONE), look(12, ONE, LIMIT_US / 4))
+      assert.equal(tonumber(FOUND), look(12, ONE, LIMIT_US / 4))
+      assert.equal(ran == 8, C.tide_stall_excuse(stall, processor(5000 + LIMIT_US / 2, ran, true), LIMIT_US))
     end
   end)
 
@@ -128,6 +143,32 @@ describe("the stall detector", function()
     assert.is_false(C.tide_stall_excuse(stall, C.tide_stall_processor(2 ^ 30), LIMIT_US))
     local own = C.tide_stall_processor(tonumber(io.open("/proc/self/stat"):read("*n")))
     assert.is_true(own.delay_us >= 0 and own.ran_ns > 0 and own.ready)
+  end)
+
+  -- For how many milliseconds last words are awaited: at each look `pass_ms` and what `state(n)` tells have passed.
+  local function awaited(pass_ms, state)
+    stall.asked_us, stall.asked = 1, processor(state(0))
+    for n = 1, 1000 do
+      if not C.tide_stall_awaits(stall, processor(state(n)), 1 + n * pass_ms * 1000) then return n * pass_ms end
+    end
+  end
+
+  it("the stall detector awaits last words for 200 ms in which the worker could have said them", function()
+    assert.equal(200, awaited(5, function() return 50, 7, false end)) -- it sleeps, or is stopped
+    begin()
+    assert.equal(200, awaited(5, function(n) return 50, 7 + n, true end)) -- it runs
+    begin()
+    assert.equal(200, awaited(5, function() return -1, 0, false end)) -- the kernel does not tell
+    begin()
+    assert.equal(1000, awaited(5, function(n) return n * 4000, n, true end)) -- it has a fifth of a processor
+    begin()
+    assert.equal(1000, awaited(100, function() return 50, 7, false end)) -- the engine is stopped now and then
+    begin()
+    assert.is_nil(awaited(5, function() return 50, 7, true end)) -- it waits for a processor
+    begin()
+    assert.equal(695, awaited(5, function(n) -- for 495 ms, which is told when that is over
+      return n < 100 and 0 or 495000, n < 100 and 7 or n, true
+    end))
   end)
 
   it("the stall detector says once that a worker stands still for too long", function()
