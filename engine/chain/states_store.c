@@ -132,8 +132,10 @@ static int write_portion(struct tide_states *states, uint32_t *next, uint32_t co
     }
     if (status == TIDE_OK && at == count)
         status = write_end(states);
-    if (status == TIDE_OK)
+    if (status == TIDE_OK) {
+        tide_fault("states.commit"); /* store.commit is passed by a clear, too */
         status = tide_store_commit(states->store);
+    }
     if (status != TIDE_OK)
         return status; /* TIDE_BUSY: the map has grown */
     *next = at;

@@ -21,8 +21,9 @@
 #include "http/inside.h"
 
 enum {
-    SWEEP_MS = 250,  /* how late a deadline may be seen */
-    FINISH_MS = 500, /* how long the end of the server may wait for clients of live requests */
+    SWEEP_MS = 250,     /* how late a deadline may be seen */
+    FINISH_MS = 500,    /* how long the end of the server may wait for clients of live requests */
+    COUNTED_US = 50000, /* of that, from one turn to the next */
     BACKLOG = 128,
     CONNECTIONS = TIDE_HTTP_CLIENTS +
                   28, /* libmicrohttpd's limit: room for those that are being closed */
@@ -49,14 +50,17 @@ static int wait_ms(const struct tide_http *http)
 }
 
 /* Clients of live requests that were ended get the rest, if they take it at once: else they could not tell the end of a
- * run from a connection that broke. */
+ * run from a connection that broke. A process that was stopped meanwhile has as many turns as any. */
 static void finish_lives(struct tide_http *http, struct pollfd *ready)
 {
-    int64_t until_us = tide_clock_us() + FINISH_MS * 1000LL;
-    while (tide_live_any_ended(http) && tide_clock_us() < until_us) {
+    int64_t left_us = FINISH_MS * 1000LL, before_us = tide_clock_us();
+    while (tide_live_any_ended(http) && left_us > 0) {
         poll(ready, 2, FINISH_MS / 20);
         tide_clients_turn(http);
         MHD_run(http->daemon);
+        int64_t now_us = tide_clock_us(), since_us = now_us - before_us;
+        left_us -= since_us < COUNTED_US ? since_us : COUNTED_US;
+        before_us = now_us;
     }
 }
 

@@ -54,6 +54,13 @@ static bool is_refused_certificate(const char *text)
     return (number >= 42 && number <= 49 && number != 47) || number == 116;
 }
 
+/* A connection that ends in the middle of a handshake, as when a broker starts again: librdkafka before 2.2.0 reports
+ * what OpenSSL 3 says of it as an error of TLS, newer ones as one of the transport. */
+static bool is_cut_off(const char *text)
+{
+    return strstr(text, "unexpected eof while reading") != NULL;
+}
+
 /* Brokers from Kafka 4.0 on refuse the SCRAM of older librdkafkas, whatever the password (librdkafka's pull request
  * 4895), and call it invalid credentials. */
 static const char *hint(const char *cause)
@@ -75,7 +82,8 @@ static int take_events(struct attempt *attempt)
             error != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
             snprintf(attempt->cause, sizeof(attempt->cause), "%s",
                      rd_kafka_event_error_string(event));
-            if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION || error == RD_KAFKA_RESP_ERR__SSL ||
+            if (error == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
+                (error == RD_KAFKA_RESP_ERR__SSL && !is_cut_off(attempt->cause)) ||
                 is_refused_certificate(attempt->cause))
                 status = TIDE_ECONFIG;
         }

@@ -78,10 +78,12 @@ struct tide_kafka_partition {
     struct tide_kafka_open_transaction open_transaction; /* ends.c */
 
     struct {
-        int64_t since_us; /* it was assigned or resumed then; 0 = something came since */
-        int64_t wait_us;  /* so long until it is resumed again */
-        uint64_t behind;  /* and until so many events were read (fetch.polled); 0 = not known */
-    } unheard;            /* unheard.c */
+        int64_t since_us;  /* it was assigned or resumed then; 0 = something came since */
+        int64_t looked_us; /* when it was last looked at */
+        int64_t waited_us; /* since since_us, without what this process stood still */
+        int64_t wait_us;   /* so long until it is resumed again */
+        uint64_t behind;   /* and until so many events were read (fetch.polled); 0 = not known */
+    } unheard;             /* unheard.c */
 
     bool held; /* assign.c; it was not released yet */
 

@@ -16,9 +16,15 @@
  * without an end. */
 static const int64_t FIRST_US = 5000000, LONG_US = 20000000;
 
+/* What one look may count: it comes once a second, and later only where this process could not run. Then the messages
+ * could not come either. */
+static const int64_t MOST_US = 1000000;
+
 void tide_kafka_unheard_begin(struct tide_kafka_partition *partition, int64_t now_us)
 {
     partition->unheard.since_us = now_us;
+    partition->unheard.looked_us = now_us;
+    partition->unheard.waited_us = 0;
     partition->unheard.wait_us = FIRST_US;
     partition->unheard.behind = 0;
 }
@@ -28,11 +34,18 @@ void tide_kafka_unheard_end(struct tide_kafka_partition *partition)
     partition->unheard.since_us = 0;
 }
 
-static bool is_long(const struct tide_kafka_partition *partition, int64_t now_us)
+static void count(struct tide_kafka_partition *partition, int64_t now_us)
+{
+    int64_t passed_us = now_us - partition->unheard.looked_us;
+    partition->unheard.looked_us = now_us;
+    partition->unheard.waited_us += passed_us < MOST_US ? passed_us : MOST_US;
+}
+
+static bool is_long(const struct tide_kafka_partition *partition)
 {
     return partition->assignment == TIDE_KAFKA_OWNED && !partition->paused &&
            partition->unheard.since_us != 0 &&
-           now_us - partition->unheard.since_us >= partition->unheard.wait_us;
+           partition->unheard.waited_us >= partition->unheard.wait_us;
 }
 
 /* Its messages may be in the queue behind those of others, and a pause would drop them: so all that is in the queue when the
@@ -63,7 +76,8 @@ void tide_kafka_unheard_look(struct tide_kafka_source *source, int64_t now_us)
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     for (uint32_t i = 0; i < source->partition_count; i++) {
         struct tide_kafka_partition *partition = &source->partitions[i];
-        if (!is_long(partition, now_us) || !is_queue_read(source, partition, length))
+        count(partition, now_us);
+        if (!is_long(partition) || !is_queue_read(source, partition, length))
             continue;
         int64_t next_us = outage ? FIRST_US : partition->unheard.wait_us * 2;
         if (!outage) {

@@ -9,22 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
 #include "kafka/pattern.h"
 #include "kafka/source/assignment.h"
 #include "kafka/source/inside.h"
 
-/* The call cannot be interrupted, and other jobs wait for the thread: so several short ones. */
-enum { TIMEOUT_MS = 1000, ATTEMPTS = 5 };
+/* The call cannot be interrupted, and other jobs wait for the thread: so several short ones, a second apart, since an
+ * error may come at once. */
+enum { TIMEOUT_MS = 1000, ATTEMPTS = 5, PAUSES = 10, PAUSE_US = 100000 };
 
 struct look {
     struct tide_blocking_job job;
     struct tide_kafka_source *source;
+    struct tide_blocking *blocking;
     rd_kafka_t *client;
     const char *group;
     const struct tide_known_topics *known;
     int attempts;
+    bool again; /* it was asked before */
     /* the answer */
     bool answered;
     uint32_t count; /* of partitions without an owner */
@@ -69,6 +73,23 @@ static int look_at(struct look *look, const struct rd_kafka_group_info *group)
     return status;
 }
 
+/* The coordinator moves, or loads what it knows of its groups: that ends, however long it takes. */
+static bool is_passing(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+           error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+/* False: another job waits, and this one comes behind it. */
+static bool pause_before_next(const struct look *look)
+{
+    for (int i = 0; i < PAUSES; i++)
+        if (!tide_blocking_pause(look->blocking, PAUSE_US) || tide_blocking_wanted(look->blocking))
+            return false;
+    return true;
+}
+
 /* In the blocking thread. The newer call, rd_kafka_DescribeConsumerGroups, must not be used: when the coordinator does
  * not take the request (it goes away, or does not know it), librdkafka reads memory that it freed, and often aborts the
  * process (its pull request 5397; so does 2.0.2). This one asks all brokers, and only one answers with the group. */
@@ -76,14 +97,22 @@ static void describe_group(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
     const struct rd_kafka_group_list *list = NULL;
-    rd_kafka_resp_err_t error = rd_kafka_list_groups(look->client, look->group, &list, TIMEOUT_MS);
+    if (look->again && !pause_before_next(look))
+        return;
+    look->again = true;
+    rd_kafka_resp_err_t error = tide_fault("unowned.ask")
+                                    ? RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS
+                                    : rd_kafka_list_groups(look->client, look->group, &list,
+                                                           TIMEOUT_MS);
+    bool found = list && list->group_cnt > 0;
     int status;
-    if (list && list->group_cnt > 0)
+    if (found)
         status = look_at(look, &list->groups[0]);
     else
         status = tide_fail(TIDE_ETEMPORARY, "%s",
                            error ? rd_kafka_err2str(error) : "no broker knows the group");
-    look->attempts++;
+    if (!is_passing(found ? list->groups[0].err : error))
+        look->attempts++;
     look->answered = status == TIDE_OK;
     if (!look->answered)
         snprintf(look->text, sizeof(look->text), "%s", tide_error());
@@ -91,13 +120,23 @@ static void describe_group(struct tide_blocking_job *job)
         rd_kafka_group_list_destroy(list);
 }
 
+/* The job is this thread's until it is submitted. */
+static bool ask_again(struct look *look)
+{
+    struct tide_kafka_source *source = look->source;
+    if (look->attempts >= ATTEMPTS || source->state != TIDE_KAFKA_RUNNING || source->failed)
+        return false;
+    tide_log(TIDE_LOG_DEBUG, "group \"%s\": whether each partition is read is asked again: %s",
+             look->group, look->text);
+    return tide_blocking_submit(look->blocking, &look->job) == TIDE_OK;
+}
+
 /* The client may have begun to end meanwhile; then nothing is asked or joined any more. */
 static void asked(struct tide_blocking_job *job)
 {
     struct look *look = (struct look *)job;
     struct tide_kafka_source *source = look->source;
-    if (!look->answered && look->attempts < ATTEMPTS && source->state == TIDE_KAFKA_RUNNING &&
-        !source->failed && tide_blocking_submit(source->blocking, job) == TIDE_OK)
+    if (!look->answered && ask_again(look))
         return;
     if (!look->answered)
         tide_log(TIDE_LOG_INFO, "group \"%s\": whether each partition is read is not known: %s",
@@ -128,6 +167,7 @@ void tide_kafka_unowned_look(struct tide_kafka_source *source)
     look->job.run = describe_group;
     look->job.done = asked;
     look->source = source;
+    look->blocking = source->blocking;
     look->client = source->client;
     look->group = source->plan.group;
     look->known = &source->known_topics;
