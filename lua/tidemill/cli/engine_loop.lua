@@ -5,6 +5,7 @@
 local canary = require("tidemill.cli.canary")
 local certificates = require("tidemill.cli.certificates")
 local engine = require("tidemill.run.engine")
+local engine_state = require("tidemill.cli.engines.state")
 local exit_code = require("tidemill.plan.exit_code")
 local files = require("tidemill.cli.try.files")
 local json = require("tidemill.cli.json")
@@ -194,7 +195,7 @@ end
 
 -- The supervisor starts another engine in place of one that ends so.
 function on.done(self)
-  self.code = self.renewing and self.link and exit_code.TEMPORARY or exit_code.OK
+  self.code = self.renewing and self.link and engine_state.RENEWED or exit_code.OK
 end
 
 function on.failed(self, event)

@@ -22,6 +22,7 @@ local merge = require("tidemill.cli.engines.merge")
 local plan_engines = require("tidemill.plan.engines")
 local posix = require("tidemill.run.posix")
 local progress = require("tidemill.cli.progress")
+local reloads = require("tidemill.cli.engines.reloads")
 local signals = require("tidemill.cli.signals")
 local state = require("tidemill.cli.engines.state")
 local text_file = require("tidemill.plan.text_file")
@@ -48,6 +49,7 @@ end
 local function start(self, one)
   one:start()
   one.loaded, one.ready, one.text, one.heard = false, false, nil, now()
+  self.reloads:starts(one, tonumber(tide.C.tide_clock_wall_ms()))
   self.commands:send("start", ("%d %d"):format(one.number, one.life))
 end
 
@@ -82,9 +84,11 @@ function said.alive(_, one, bytes)
   if told.state == "reading" then one:reads(now()) end
 end
 
-function said.snapshot(_, one, bytes)
+function said.snapshot(self, one, bytes)
   local seen = cjson.decode(bytes)
-  if seen then one.snapshot = http_client.without_null(seen) end
+  if not seen then return end
+  one.snapshot = http_client.without_null(seen)
+  self.reloads:take(one, one.snapshot)
 end
 
 function said.page(_, one, bytes) one.page = bytes end
@@ -117,10 +121,10 @@ function on_outcome.done(_, one)
   one.snapshot.rates, one.snapshot.steps = {}, {}
 end
 
-function on_outcome.again(self, one)
+function on_outcome.again(self, one, _, at)
   one.lost, one.snapshot = merge.lost(one.lost, one.snapshot), nil
   log("TIDE_LOG_WARN", ("engine %d %s: it is started again in %.1f s%s"):format(one.number, how_it_ended(one),
-    one.due - now(), #self.engines > 1 and ", the others go on" or ""), "engine_lost",
+    one.due - at, #self.engines > 1 and ", the others go on" or ""), "engine_lost",
     { engine = one.number, code = one.code, losses = one.losses })
 end
 
@@ -137,9 +141,10 @@ local function ended(self, one, status)
   read_engine(self, one)
   one.channel:restart()
   one.pid, one.ready, one.page = nil, false, nil
-  local outcome, code = one:ended(status, now())
+  local at = now() -- also for the log, which is to tell the pause that is chosen here, not what is left of it by then
+  local outcome, code = one:ended(status, at)
   if self.whole.forward then self.whole.forward:lost(one) end
-  on_outcome[outcome](self, one, code)
+  on_outcome[outcome](self, one, code, at)
 end
 
 -- What the launcher says.
@@ -150,6 +155,8 @@ function told.started(self, one, rest)
   log("TIDE_LOG_INFO", ("engine %d %s: process %d"):format(one.number, one.life > 1 and "starts again" or "starts",
     one.pid), "engine_started", { engine = one.number, pid = one.pid, life = one.life })
   if one.state == "STOPPING" then tell_to_stop(self, one) end
+  if one.reload then one.channel:send("reload", one.reload) end
+  one.reload = nil
 end
 
 function told.ended(self, one, rest)
@@ -195,10 +202,18 @@ local function tell_all(self, what, bytes)
   end
 end
 
+-- An engine whose process is not known yet may be loading the files already: it is told when it is known. Each other
+-- one without a process loads them when it starts.
+local function reload_all(self, bytes)
+  self.reloads:order()
+  for _, one in ipairs(self.engines) do one.reload = one.state == "STARTING" and not one.pid and bytes or nil end
+  tell_all(self, "reload", bytes)
+end
+
 -- value: what came with it (sigqueue), else 0.
 local function on_signal(self, number, value)
   if number == signals.HUP and not self.on_terminal then return tell_all(self, "reopen") end
-  if number == signals.USR1 then return tell_all(self, "reload", ("%d"):format(value)) end
+  if number == signals.USR1 then return reload_all(self, ("%d"):format(value)) end
   if not signals.ends(number) then
     return log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
@@ -321,7 +336,7 @@ function engines.run(plan, options)
   engine_loop.log(options)
   posix.tide_posix_signal(SIGPIPE, IGNORE)
   if plan.c.secret_variable_count > 0 then tide.C.tide_secret_hold() end -- they are in the environment of this process
-  local self = { plan = plan, engines = {}, handled = handled(), second = now() + SECOND,
+  local self = { plan = plan, engines = {}, reloads = reloads.new(), handled = handled(), second = now() + SECOND,
     on_terminal = progress.on_terminal(), info = ffi.new("uint32_t[32]"), -- a struct signalfd_siginfo
     fds = ffi.new("struct tide_posix_pollfd[?]", plan.tables.engines + 2) }
   self.signals = launcher.signals(self.handled)

@@ -15,12 +15,15 @@ local LARGEST = 64 * 2 ^ 20 -- bytes of a document
 local LONGEST = 2 ^ 20 -- bytes of a line of a stream: the server has no room for a longer one
 local ADDRESS_HELP = '"%s" is not an address; write HOST:PORT, as 127.0.0.1:9464'
 
+--- What a reason says when an answer did not come in time.
+http_client.LATE = "no answer in time"
+
 local WORDS = {
   ["connection refused"] = "nobody listens there; does the pipeline run with --metrics-addr, or with metrics in its "
     .. "file?",
   ["host or service not provided, or not known"] = "this host is not known",
-  ["timeout"] = "no answer in time",
-  ["wantread"] = "no answer in time",
+  ["timeout"] = http_client.LATE,
+  ["wantread"] = http_client.LATE,
   ["closed"] = "the connection was closed before the answer was complete",
 }
 

@@ -99,7 +99,8 @@ local function say(text, ...)
 end
 
 -- Calls each(status) until it returns something; `seconds`: nil = for ever. A canary takes the time that it takes. Of
--- several engines nothing is told while none has said how it is: at the start, and when all were lost.
+-- several engines nothing is told while none has said how it is: at the start, and when all were lost. A pipeline that
+-- does not answer in time may be stopped for a moment, and goes on with the reload.
 -- Returns that, or nil, the exit code.
 local function watch(address, each, seconds)
   local socket = require("socket")
@@ -107,10 +108,11 @@ local function watch(address, each, seconds)
   repeat
     socket.sleep(LOOK)
     local status, reason, code = http_client.status(address)
-    if not status then return nil, failed(code, "%s", reason) end
-    local found = status.reload and each(status)
+    if not status and not reason:find(http_client.LATE, 1, true) then return nil, failed(code, "%s", reason) end
+    local seen = status and status.reload
+    local found = seen and each(status)
     if found then return found end
-    if deadline and status.reload and status.reload.state == "canary" then deadline = socket.gettime() + seconds end
+    if deadline and seen and seen.state == "canary" then deadline = socket.gettime() + seconds end
   until deadline and socket.gettime() > deadline
   return nil, failed(exit_code.TEMPORARY, "the transforms are not loaded after %d s; GET /status and the log tell more",
     seconds)

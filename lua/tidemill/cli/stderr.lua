@@ -2,9 +2,10 @@
 -- cli/stderr.lua: texts for people go to standard error; standard output is for data.
 local stderr = {}
 
---- A line as it is (faults, which begin with file:line).
+--- A line as it is (faults, which begin with file:line). Each argument of write would go out by itself, and the lines
+--- of several processes would mix.
 function stderr.line(text)
-  io.stderr:write(text, "\n")
+  io.stderr:write(text .. "\n")
 end
 
 function stderr.lines(texts)

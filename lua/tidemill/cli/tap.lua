@@ -74,12 +74,15 @@ local function decoded(line)
   return sample
 end
 
--- Nothing to show for a second is said once, lest it looks as if nothing happened.
+local NONE_CAME = "no message has come yet; waiting for one (Ctrl-C ends it)"
+local NONE_MATCHED = "none of %.0f messages matched yet; waiting for one (Ctrl-C ends it)"
+
+-- Nothing to show for a second is said, and why, lest it looks as if nothing happened: each of the two once.
 local function tell_of_waiting(self, counts)
-  if not self.counts or self.shown > 0 or self.told then return end
-  self.told = true
-  stderr.failure(counts.passed == 0 and "no message has come yet; waiting for one (Ctrl-C ends it)"
-    or "none of %.0f messages matched yet; waiting for one (Ctrl-C ends it)", counts.passed)
+  local why = counts.passed == 0 and NONE_CAME or NONE_MATCHED
+  if not self.counts or self.shown > 0 or self.told == why then return end
+  self.told = why
+  stderr.failure(why, counts.passed)
 end
 
 -- Shows one line of the pipeline's. Counts are told at the end, and samples that were lost at once.

@@ -16,7 +16,8 @@ local top = {
     .. "standard output is not a terminal the view is printed once. NO_COLOR turns colours off.",
 }
 
-local PATIENCE = 2 -- seconds for an answer
+local PATIENCE = 2 -- seconds for an answer, while the next one is asked for anyway ...
+local PATIENCE_ONCE = 10 -- ... and where it is the only one
 local STALE = 4 -- seconds without a new snapshot that are worth a line
 local WIDTH = 100 -- columns where there is no terminal
 local ENDLESS = 1e6 -- rows where lines just follow each other
@@ -65,7 +66,7 @@ local function lines_of(status, width, height, context)
 end
 
 local function print_once(address, ascii)
-  local status, reason, code = http_client.status(address, PATIENCE)
+  local status, reason, code = http_client.status(address, PATIENCE_ONCE)
   if not status then return failed(reason, code) end
   local width = terminal.size() or tonumber(os.getenv("COLUMNS") or "") or WIDTH
   local lines, wrong = lines_of(status, math.max(width, 20), ENDLESS, { address = address, ascii = ascii })
@@ -132,7 +133,9 @@ local function watch(address, interval, ascii)
   local self = { address = address, ascii = ascii, colours = terminal.has_colours(),
     clock = require("socket").gettime }
   ask(self)
-  if not self.status then return failed(self.reason, self.code) end
+  -- Where nobody listens the address may be wrong; who only takes long is asked again.
+  local late = self.reason and self.reason:find(http_client.LATE, 1, true)
+  if not self.status and not late then return failed(self.reason, self.code) end
   self.screen = terminal.open()
   local done, result = xpcall(loop, debug.traceback, self, interval)
   self.screen:close()

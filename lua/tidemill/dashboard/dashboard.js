@@ -261,12 +261,18 @@ function mark_old(text) {
 
 const ago = (since) => seconds(Math.round((Date.now() - since) / 1000));
 
+// An answer that failed is asked for again: the list stays empty only for a second.
+async function learn_metrics() {
+  if (on_dashboard && list.length === 0) ({ list } = await get("/metrics.json").catch(() => ({ list: [] })));
+}
+
 async function turn() {
   try {
     const status = await get("/status");
     answered_at = Date.now();
     if (status.time !== last_time) [last_time, renewed_at] = [status.time, answered_at];
     show(status);
+    await learn_metrics();
     const still = answered_at - renewed_at > STALE;
     mark_old(still ? `The pipeline has not renewed its numbers for ${ago(renewed_at)}.` : "");
   } catch (error) {
@@ -281,7 +287,7 @@ async function start() {
     const kept = await get("/history").catch(() => ({ list: [] }));
     for (const status of kept.list) charts.add(status);
   }
-  if (on_dashboard) ({ list } = await get("/metrics.json").catch(() => ({ list: [] })));
+  await learn_metrics();
   turn();
 }
 

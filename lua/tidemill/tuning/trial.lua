@@ -102,7 +102,9 @@ local function fault_of(run, job, measurement)
   local ended, totals, patience = run.meter.ended, run.engine:totals(), job.seconds * PATIENCE / 2
   if ended and ended.kind == "failed" then return failure(ended.text, -ended.status) end
   if totals.read == 0 then return failure("there are no messages to read", exit_code.NO_INPUT) end
-  if ended and measurement.messages == 0 then
+  -- A run that has nothing left to do ends only when it has taken leave of the brokers, which may take longer than the
+  -- trial: such a run does not hang.
+  if measurement.messages == 0 and (ended or totals.in_flight == 0) then
     return failure(("%d messages are too few to measure: all were complete too soon; give more of them (--messages), "
       .. "or begin further back (--start)"):format(totals.read), exit_code.NO_INPUT)
   end

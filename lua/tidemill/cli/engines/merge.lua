@@ -202,9 +202,11 @@ end
 
 -- The lowest revision, since that is what some engine runs, and what became of the last reload: as long as one is at it
 -- that is the state; one that failed is what is told, and the number is that of the engine that has seen fewest.
-local function add_reload(whole, seen, number)
+-- An engine that has ended runs no transforms, and comes to no reload any more.
+local function add_reload(whole, one)
+  local seen, number = one.snapshot, one.number
   local reload = seen.reload
-  if not reload then return end
+  if not reload or one.state == "ENDED" then return end
   whole.revision = math.min(whole.revision or seen.revision, seen.revision)
   local all = whole.reload or { state = "none", last = reload.last }
   if reload.state ~= "none" then all.state = reload.state end
@@ -218,6 +220,15 @@ local function add_reload(whole, seen, number)
     all.last = nil
   end
   whole.reload = all
+end
+
+-- An engine without a snapshot starts, or will start again: it has come no further than in its life before.
+local function hold_reload(whole, one)
+  local last = whole.reload and whole.reload.last
+  if one.snapshot or one.state == "ENDED" or not last then return end
+  local number = math.min(last.number, one.reloaded or 0)
+  whole.reload.last = number > 0 and { number = number, outcome = last.outcome, text = last.text, time = last.time,
+    engine = last.engine } or nil
 end
 
 local function collect(whole, one)
@@ -234,11 +245,12 @@ local function collect(whole, one)
   add_all(whole.lookups, seen.lookups, one.number)
   add_all(whole.tables, seen.tables, one.number)
   add_letters(whole.dead_letters, seen.dead_letters or {})
-  add_reload(whole, seen, one.number)
+  add_reload(whole, one)
 end
 
 --- Returns the snapshot of all. engines: an array of { number, state, pid, life, losses, ready, snapshot (of its
---- present life, decoded; nil = none yet), lost (as merge.lost) }; run: name, program, pid, uptime, state, ready, time.
+--- present life, decoded; nil = none yet), lost (as merge.lost), reloaded (as cli/engines/reloads.lua) }; run: name,
+--- program, pid, uptime, state, ready, time.
 function merge.snapshot(engines, run)
   local whole = { version = snapshot.VERSION, engines = {}, rates = {}, steps = {}, partitions = {}, slow_messages = {},
     lookups = {}, tables = {}, dead_letters = { total = 0, reasons = {}, last = {} }, metrics = {} }
@@ -249,6 +261,7 @@ function merge.snapshot(engines, run)
     collect(whole, one)
     if one.snapshot then seen[#seen + 1] = one end
   end
+  for _, one in ipairs(engines) do hold_reload(whole, one) end
   whole.verdict = verdict_of(seen)
   whole.totals = whole.totals or { seconds = 0 }
   for _, name in ipairs(SUMMED) do whole.totals[name] = whole.totals[name] or 0 end

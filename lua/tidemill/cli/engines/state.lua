@@ -35,6 +35,9 @@ State.__index = State
 state.FIRST, state.LONGEST, state.WELL = 0.5, 30, 10
 --- So many lives in a row may end before they come to read.
 state.MOST = 5
+--- What an engine's process ends with when all went well and it is to begin anew with a renewed certificate. Nobody
+--- else sees this code: it is shown as 75, or 0 when all are to end.
+state.RENEWED = 71
 
 --- Returns the state of engine `number`, from 1: number, state, life (how often its process was started), losses, code
 --- (of the end of its last process; nil while it runs).
@@ -101,7 +104,10 @@ end
 function State:ended(status, now)
   self.code, self.signal = exit_code.TEMPORARY, nil
   if status then self.code, self.signal = state.code_of(status) end
+  local renewed = self.code == state.RENEWED
+  if renewed then self.code = exit_code.TEMPORARY end
   if self.state == "STOPPING" then
+    if renewed then self.code = exit_code.OK end -- it had ended in order before it was told to
     self.state = "ENDED"
     return "done"
   end
