@@ -51,11 +51,11 @@ build_tool() {
 }
 
 # Below the range that the kernel gives to outgoing connections, so nobody takes it meanwhile.
-free_port() {
+free_port() { # PORT...; another one than these, on which nobody may listen yet
   local port try
   for try in {1..100}; do
     port=$((20000 + RANDOM % 12000))
-    if [ "$port" != "${1:-}" ] && ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+    if [[ " $* " != *" $port "* ]] && ! (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
       echo "$port"
       return
     fi
@@ -64,11 +64,13 @@ free_port() {
 }
 
 write_properties() { # DIR BROKER_PORT CONTROLLER_PORT [property=value...]
-  local dir=$1 broker=$2 controller=$3
+  local dir=$1 broker=$2 controller=$3 free1 free2
   shift 3
+  free1=$(free_port "$broker" "$controller")
+  free2=$(free_port "$broker" "$controller" "$free1")
   { cat "$root/scripts/dev/kafka.properties" && [ $# -eq 0 ] || printf '%s\n' "$@"; } |
     sed -e "s|@DIR@|$dir|g" -e "s|@BROKER@|$broker|g" -e "s|@CONTROLLER@|$controller|g" \
-      -e "s|@FREE1@|$(free_port)|g" -e "s|@FREE2@|$(free_port)|g" >"$dir/server.properties"
+      -e "s|@FREE1@|$free1|g" -e "s|@FREE2@|$free2|g" >"$dir/server.properties"
 }
 
 running() { [ -s "$1/pid" ] && kill -0 "$(cat "$1/pid")" 2>/dev/null; }

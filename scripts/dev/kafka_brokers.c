@@ -90,10 +90,51 @@ int forbid(char **arguments)
     return 0;
 }
 
-/* All at once, since a request replaces what was set by the one before. */
+/* Whether the broker shows each value that was set; one that is secret it does not show. */
+static bool shows(const rd_kafka_ConfigResource_t *shown, const rd_kafka_ConfigResource_t *set)
+{
+    size_t shown_count = 0, set_count = 0;
+    const rd_kafka_ConfigEntry_t **there = rd_kafka_ConfigResource_configs(shown, &shown_count);
+    const rd_kafka_ConfigEntry_t **wanted = rd_kafka_ConfigResource_configs(set, &set_count);
+    for (size_t i = 0; i < set_count; i++) {
+        const char *name = rd_kafka_ConfigEntry_name(wanted[i]);
+        size_t at = 0;
+        while (at < shown_count && strcmp(rd_kafka_ConfigEntry_name(there[at]), name) != 0)
+            at++;
+        const char *value = at < shown_count ? rd_kafka_ConfigEntry_value(there[at]) : NULL;
+        if (at < shown_count && rd_kafka_ConfigEntry_is_sensitive(there[at]))
+            continue;
+        if (!value || strcmp(value, rd_kafka_ConfigEntry_value(wanted[i])) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Whether the broker goes by these settings now. */
+static bool has_settings(rd_kafka_t *client, rd_kafka_queue_t *queue,
+                         rd_kafka_ConfigResource_t *broker)
+{
+    size_t count = 0;
+    rd_kafka_DescribeConfigs(client, &broker, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+    if (!event)
+        die(69, "no answer to an admin request");
+    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    const rd_kafka_ConfigResource_t **results = rd_kafka_DescribeConfigs_result_resources(
+        rd_kafka_event_DescribeConfigs_result(event), &count);
+    if (count != 1 || rd_kafka_ConfigResource_error(results[0]))
+        die(69, "%s", count == 1 ? rd_kafka_ConfigResource_error_string(results[0]) : "no answer");
+    bool has = shows(results[0], broker);
+    rd_kafka_event_destroy(event);
+    return has;
+}
+
+/* All at once, since a request replaces what was set by the one before. As with permissions, the controller answers
+ * first. */
 int set_broker(char **arguments)
 {
     size_t count = 0;
+    double deadline = now() + TIMEOUT_MS / 1000.0;
     rd_kafka_t *client = client_new(RD_KAFKA_PRODUCER, NULL);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_ConfigResource_t *broker = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_BROKER,
@@ -115,6 +156,11 @@ int set_broker(char **arguments)
     for (size_t i = 0; i < count; i++) {
         if (rd_kafka_ConfigResource_error(results[i]))
             die(69, "%s", rd_kafka_ConfigResource_error_string(results[i]));
+    }
+    while (!has_settings(client, queue, broker)) {
+        if (now() > deadline)
+            die(69, "the broker does not take over what it was told");
+        usleep(10000);
     }
     return 0;
 }

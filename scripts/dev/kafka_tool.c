@@ -61,6 +61,14 @@ double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
+/* Pauses before one more try; dies with the error where `again` is false, and when the deadline is over. */
+static void try_again(bool again, double deadline, rd_kafka_resp_err_t error, const char *what)
+{
+    if (!again || now() > deadline)
+        check(error, what);
+    usleep(10000);
+}
+
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
 {
     (void)client;
@@ -116,11 +124,8 @@ rd_kafka_topic_partition_list_t *partitions_of(rd_kafka_t *client, const char *t
 {
     double deadline = now() + TIMEOUT_MS / 1000.0;
     int count;
-    while (partitions_ready(client, topic, &count) < count) {
-        if (now() > deadline)
-            die(69, "%s: a partition has no leader", topic);
-        usleep(10000);
-    }
+    while (partitions_ready(client, topic, &count) < count)
+        try_again(true, deadline, RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, topic);
     if (count == 0)
         die(69, "no such topic: %s", topic);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
@@ -192,11 +197,8 @@ static void wait_for_partitions(rd_kafka_t *client, const char *topic, int count
 {
     double deadline = now() + TIMEOUT_MS / 1000.0;
     int all;
-    while (partitions_ready(client, topic, &all) != count) {
-        if (now() > deadline)
-            die(69, "%s: not ready", topic);
-        usleep(10000);
-    }
+    while (partitions_ready(client, topic, &all) != count)
+        try_again(true, deadline, RD_KAFKA_RESP_ERR__TIMED_OUT, topic);
 }
 
 /* A broker on a busy machine, or one that was stopped for a while, may cut the connection or not answer: whether the
@@ -285,38 +287,63 @@ static int delete_records(char **arguments)
     return 0;
 }
 
+/* The group's coordinator moves, or reads its log first, when a broker is new or does not count as one for a moment. */
+static bool coordinator_is_away(rd_kafka_resp_err_t error)
+{
+    return error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+           error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
+/* The first error of the answer: of all of it, or of a partition. */
+static rd_kafka_resp_err_t ask_committed(rd_kafka_t *client, rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t error = rd_kafka_committed(client, list, TIMEOUT_MS);
+    for (int i = 0; i < list->cnt && !error; i++)
+        error = list->elems[i].err;
+    return error;
+}
+
+/* An offset of a transaction is unstable from its end until its marker is in the topic of the offsets. */
 static int committed(char **arguments)
 {
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", arguments[0], NULL);
     rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[1]);
-    check(rd_kafka_committed(client, list, TIMEOUT_MS), "committed");
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    rd_kafka_resp_err_t error;
+    while ((error = ask_committed(client, list)) != 0)
+        try_again(coordinator_is_away(error) || error == RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT,
+                  deadline, error, "committed");
     for (int i = 0; i < list->cnt; i++)
         if (list->elems[i].offset >= 0)
             printf("%d %lld\n", list->elems[i].partition, (long long)list->elems[i].offset);
     return 0;
 }
 
+/* A group that has members does not know this one, and a member's leave may come after its process has ended. */
 static int commit(char **arguments)
 {
     rd_kafka_t *client = client_new(RD_KAFKA_CONSUMER, "group.id", arguments[0], NULL);
-    check(rd_kafka_commit(client, partitions_parse(arguments[1], arguments + 2), 0), "commit");
+    rd_kafka_topic_partition_list_t *list = partitions_parse(arguments[1], arguments + 2);
+    double deadline = now() + TIMEOUT_MS / 1000.0;
+    rd_kafka_resp_err_t error;
+    while ((error = rd_kafka_commit(client, list, 0)) != 0)
+        try_again(coordinator_is_away(error) || error == RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+                  deadline, error, "commit");
     return 0;
 }
 
 /* It may have been the leader when it was asked who is, and be none any more: see partitions_of(). */
-static rd_kafka_resp_err_t ends_of(rd_kafka_t *client, const char *topic, int partition,
-                                   int64_t *low, int64_t *high)
+static void ends_of(rd_kafka_t *client, const char *topic, int partition, int64_t *low,
+                    int64_t *high)
 {
     double deadline = now() + TIMEOUT_MS / 1000.0;
-    for (;;) {
-        rd_kafka_resp_err_t error = rd_kafka_query_watermark_offsets(client, topic, partition, low,
-                                                                     high, TIMEOUT_MS);
-        bool again = error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
-                     error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-        if (!again || now() > deadline)
-            return error;
-        usleep(10000);
-    }
+    rd_kafka_resp_err_t error;
+    while ((error = rd_kafka_query_watermark_offsets(client, topic, partition, low, high,
+                                                     TIMEOUT_MS)) != 0)
+        try_again(error == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
+                      error == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                  deadline, error, topic);
 }
 
 static int ends(char **arguments)
@@ -326,7 +353,7 @@ static int ends(char **arguments)
     rd_kafka_topic_partition_list_t *list = partitions_of(client, arguments[0]);
     for (int i = 0; i < list->cnt; i++) {
         int64_t low, high;
-        check(ends_of(client, arguments[0], i, &low, &high), arguments[0]);
+        ends_of(client, arguments[0], i, &low, &high);
         printf("%d %lld %lld\n", i, (long long)low, (long long)high);
     }
     return 0;

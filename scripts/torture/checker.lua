@@ -3,9 +3,11 @@
 --
 -- A case has: input, output, second, dead_letters = the records of these topics (spec.support.kafka), in the order of
 -- each partition; mode; strict (nothing disturbed the engines, so that no duplicate is allowed in either mode);
--- disturbances = how often an engine or a broker was disturbed; committed, ends = { partition = offset }; counts = the
--- truth of counts.lua, where the transform has state: then results say a count, and are in the order of each key only;
--- windows = that of windows.lua: then results are those of windows, and late messages come as they were.
+-- disturbances = how often an engine or a broker was disturbed; long_stops = how often a worker was stopped for as long
+-- as a message may take (nil = never), so that its message may be a dead letter for a timeout; committed, ends =
+-- { partition = offset }; counts = the truth of counts.lua, where the transform has state: then results say a count,
+-- and are in the order of each key only; windows = that of windows.lua: then results are those of windows, and late
+-- messages come as they were.
 local behaviour = require "scripts.torture.behaviour"
 local windows = require "scripts.torture.windows"
 
@@ -104,6 +106,13 @@ local function check_window(self, record)
   self.last[window.key] = window.from
 end
 
+-- Whether a dead letter for a timeout may be that of a message whose worker was stopped for so long: one for each stop.
+local function is_of_long_stop(self, kind, reason)
+  if reason ~= "timeout" or kind == "hang" or self.long_stops == 0 then return false end
+  self.long_stops = self.long_stops - 1
+  return true
+end
+
 -- The reasons that a dead letter of this id may have; nil = there may be none.
 local function reasons_of(self, id)
   if self.of_windows and self.of_windows.late[id] then return nil end -- it is added to no window
@@ -121,7 +130,9 @@ local function check_dead_letter(self, record)
   local reasons = reasons_of(self, id)
   -- A message that hangs may have its worker killed by the nemesis, twice; then it counts as one that crashes.
   local killed = reasons and kind == "hang" and reason == "crash" and NEMESIS_SIGNALS[header(record, "cause")]
-  if not reasons and (reason == "crash" or reason == "timeout") then
+  if is_of_long_stop(self, kind, reason) then
+    input.stopped = true
+  elseif not reasons and (reason == "crash" or reason == "timeout") then
     count(self, "misattributed", id, record)
   elseif not (reasons and reasons[reason]) and not killed then
     count(self, "wrong_outcome", id, record)
@@ -137,7 +148,7 @@ end
 
 local function check_times(self, id, input, times)
   if times == 0 and not input.dead_letters then count(self, "lost", id) end
-  for _ = 2, times do count(self, "duplicated", id) end
+  for _ = 2, times + (input.stopped and 1 or 0) do count(self, "duplicated", id) end -- a result, or that dead letter
 end
 
 local function pieces_of(self, id)
@@ -175,7 +186,7 @@ end
 --- duplicates may be there.
 function checker.run(case)
   local self = setmetatable({ inputs = {}, input_count = 0, counts = {}, named = {}, last = {},
-    closed = {}, of_counts = case.counts, of_windows = case.windows }, metatable)
+    closed = {}, long_stops = case.long_stops or 0, of_counts = case.counts, of_windows = case.windows }, metatable)
   for _, what in ipairs(checker.FAULTS) do self.counts[what], self.named[what] = 0, {} end
   read_input(self, case.input)
   for _, topic in ipairs { "output", "second" } do

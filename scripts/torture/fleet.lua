@@ -3,8 +3,8 @@
 --
 -- An engine is { name, static, members = how many engines it is under one supervisor (nil: one, without), wanted, run =
 -- "NAME.LIFE" of the present process, process, workers = pids according to the journal, zygote = pid, expected = the
--- exit codes that the nemesis may have caused, stopped = it is suspended by the nemesis, leaving = it was sent SIGTERM,
--- reloads = how many it was asked for }.
+-- exit codes that the nemesis may have caused, began = a worker of this process has started, stopped = it is suspended
+-- by the nemesis, leaving = it was sent SIGTERM, reloads = how many it was asked for }.
 local cjson = require "cjson"
 local ffi = require "ffi"
 local process = require "spec.support.process"
@@ -64,7 +64,7 @@ local function launch(self, engine)
   self.lives = self.lives + 1
   engine.run = engine.name .. "." .. engine.life
   engine.workers, engine.zygote, engine.expected, engine.stopped, engine.leaving = {}, nil, {}, false, false
-  engine.reloads = 0
+  engine.reloads, engine.began = 0, false
   engine.process = process.start(arguments_of(self, engine), { env = environment(self, engine.run) })
   self.by_run[engine.run] = engine
   journal.write(self.settings.journal, engine.run, "launch", engine.process:pid())
@@ -117,7 +117,10 @@ local function read_journal(self)
     local entry = journal.parse(line)
     local engine = entry and self.by_run[entry.run]
     if engine and entry.event == "zygote" then engine.zygote = entry.pid end
-    if engine and entry.event == "start" then table.insert(engine.workers, entry.pid) end
+    if engine and entry.event == "start" then
+      table.insert(engine.workers, entry.pid)
+      engine.began = true
+    end
   end
 end
 
@@ -179,8 +182,23 @@ function methods:export(name)
   return text
 end
 
---- Sends SIGTERM to all engines, and waits until they have ended, with code 0.
+-- Waits until each engine that is wanted has a worker. One that has just been started would be ended by SIGTERM as any
+-- program is; when it forks workers it reads its signals itself.
+local function await_beginnings(self, wait)
+  return pcall(wait.until_true, function()
+    self:turn()
+    for _, engine in ipairs(self.engines) do
+      if engine.wanted and not engine.began then return false end
+    end
+    return true
+  end, 40)
+end
+
+--- Sends SIGTERM to all engines once they have begun, and waits until they have ended, with code 0.
 function methods:finish(wait)
+  if not await_beginnings(self, wait) then
+    table.insert(self.problems, "engines did not begin within 40 s")
+  end
   for _, engine in ipairs(self.engines) do
     engine.wanted = false
     if engine.process and not engine.leaving then fleet.stop(engine) end

@@ -192,15 +192,16 @@ local function judge_reloads(self)
 end
 
 local function check(self)
+  local entries = journal.read(self.journal)
   local case = { mode = self.mode, strict = self.spec.strict, disturbances = disturbances(self.nemesis.injected),
-    ends = self.ends, committed = kafka.committed(self.group, self.input) }
+    long_stops = recovery.long_stops(entries, TIMEOUT_MS), ends = self.ends,
+    committed = kafka.committed(self.group, self.input) }
   for _, name in ipairs { "input", "output", "second", "dead_letters" } do case[name] = kafka.consume(self[name]) end
   if self.keyed then
     local truth = self.judge.truth(case.input, self.spec.lanes)
     case[self.keyed] = truth
     judge_state(self, truth)
   end
-  local entries = journal.read(self.journal)
   self.injected, self.findings = self.nemesis.injected, checker.run(case)
   judge_reloads(self)
   -- The journal does not tell the workers of one supervised engine, or revision, from those of another.

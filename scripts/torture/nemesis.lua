@@ -67,14 +67,19 @@ function act.kill_workers(self, event)
   return true
 end
 
--- It takes less than message_timeout, so that the message must not be attributed a timeout.
+-- It is to take less than message_timeout, so that no message must be attributed a timeout. It takes longer where the
+-- machine leaves this process no core: the journal tells when it was over (recovery.long_stops).
 function act.stop_worker(self, event)
   local engine = engine_at(self, event.pick)
   if not engine then return false end
   local pid = choose(engine.workers, event.pick * 9973 % 1)
   note(self, "stop_worker", pid, engine.run)
   process.pause(pid)
-  after(self, 0.03 + 0.12 * event.pick, function() process.resume(pid) end)
+  local run = engine.run
+  after(self, 0.03 + 0.12 * event.pick, function()
+    process.resume(pid)
+    note(self, "resume_worker", pid, run)
+  end)
   return true
 end
 
@@ -108,13 +113,14 @@ function act.kill_engine(self, event)
   return engine.process:signal("KILL")
 end
 
--- It dies, and its disk with it.
+-- It dies, and its disk with it: an engine that is not gone yet would write into a folder from which files vanish.
 function act.lose_state(self, event)
   local engine = engine_at(self, event.pick)
   if not engine then return false end
   engine.expected[KILLED] = true
   note(self, "lose_state", engine.process:pid(), engine.run)
   engine.process:signal("KILL")
+  assert(engine.process:wait(), "an engine lives on after SIGKILL")
   return os.execute(("rm -rf '%s'"):format(self.fleet:state_dir(engine.name))) == 0
 end
 

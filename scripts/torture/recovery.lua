@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Computes how long it took to recover, from the journal and from the times at which the broker appended the results.
+-- Computes how long it took to recover, from the journal and from the times at which the broker appended the results;
+-- and how long workers were stopped.
 local recovery = {}
 
 -- The events of the journal that end a worker.
@@ -57,6 +58,22 @@ function recovery.workers(entries, processes, timeout_ms)
   end
   table.sort(times)
   return times
+end
+
+--- How many of the stops of a worker that the nemesis was to end before `timeout_ms` have lasted that long. A worker
+--- runs again with the first of several signals to go on.
+function recovery.long_stops(entries, timeout_ms)
+  local stopped, count = {}, 0
+  for _, entry in ipairs(entries) do
+    local pid = entry.pid
+    if entry.event == "stop_worker" then
+      stopped[pid] = stopped[pid] or entry.time
+    elseif entry.event == "resume_worker" and stopped[pid] then
+      if entry.time - stopped[pid] >= timeout_ms then count = count + 1 end
+      stopped[pid] = nil
+    end
+  end
+  return count
 end
 
 --- Milliseconds from the start of an engine that replaces one that died to its first result in a topic, sorted. Lives

@@ -47,6 +47,7 @@ int setpriority(int which, int who, int priority); int sched_setscheduler(int pi
 int sched_setaffinity(int pid, size_t size, const uint64_t *mask);
 int setresuid(int real, int effective, int saved);
 int pthread_create(unsigned long *thread, const void *attributes, void *start, void *argument);
+int pthread_join(unsigned long thread, void **result);
 unsigned sleep(unsigned seconds); void *malloc(size_t size); void *memset(void *to, int byte, size_t size);
 void *signal(int number, void *handler); unsigned alarm(unsigned seconds);
 int shmget(int key, size_t size, int flags); int shmctl(int id, int command, void *buffer);

@@ -11,23 +11,17 @@ local OTHER_HOST = 2 -- 127.0.0.2
 describe("a hostile script where network is a list of one host", function()
   local available, problem = escape.available "standard"
   if not available then return pending("trust = standard: " .. problem) end
-  local run, traps, closers = nil, {}, {}
-
-  local function trap(close, was_reached)
-    closers[#closers + 1], traps[#traps + 1] = close, was_reached
-  end
+  local run, close_listed, traps
 
   setup(function()
-    local port
-    port, closers[1] = listeners.any()
+    local port, other_was_reached
+    port, close_listed, other_was_reached = listeners.beside(OTHER_HOST)
     run = escape.run("standard", { listed = port })
-    trap(listeners.at(port, OTHER_HOST, true))
-    trap(listeners.at(run.canary.port, 1))
-    traps[#traps + 1] = run.canary.was_reached
+    traps = { other_was_reached, run.canary.was_reached }
   end)
   teardown(function()
     if run then run:stop() end
-    for _, close in ipairs(closers) do close() end
+    if close_listed then close_listed() end
     process.stop_all()
     pipeline_file.remove_all()
   end)

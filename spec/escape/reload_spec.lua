@@ -9,7 +9,7 @@ local PIPELINE = [[
 local tide = require "tidemill"
 return tide.pipeline "reload" { tide.file_source { path = "-" },
   tide.run_task_with_multiprocessing { "t.lua", processes = 2, max_batch_size = 5, max_output_block_size = "1MiB" },
-  tide.file_sink { path = "-" }, start_timeout = "3s", message_timeout = "2s", worker_memory = "64MiB",
+  tide.file_sink { path = "-" }, start_timeout = "10s", message_timeout = "10s", worker_memory = "64MiB",
   load_memory = "256MiB" }
 ]]
 

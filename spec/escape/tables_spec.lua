@@ -14,7 +14,7 @@ local cities = tide.lookup "cities.csv"
 return tide.pipeline "x" { tide.kafka_source { brokers = "b", topic = "orders", group = "g" },
   tide.run_task_with_multiprocessing { "attack.lua", processes = 1, max_batch_size = 1 },
   tide.run_task_with_multiprocessing { "read.lua", processes = 1 },
-  tide.produce { topic = "out" }, worker_memory = "64MiB", message_timeout = "500ms", trust = "%s" }]]
+  tide.produce { topic = "out" }, worker_memory = "64MiB", message_timeout = "%s", trust = "standard" }]]
 
 -- The mappings of shared memory that can only be read, or written, whose name is that of blocks or lookup tables.
 local HEAD = [[
@@ -109,8 +109,11 @@ local attacks = {
     end]],
 }
 
+-- What hangs ends by message_timeout. Elsewhere that is so long that a busy machine ends none of the others by it.
+local HANGS = "being in a job without end"
+
 -- What could keep rows and versions that were replaced from being given up.
-local CLINGS = { ["being in a job without end"] = true, ["writing to all that it can"] = true,
+local CLINGS = { [HANGS] = true, ["writing to all that it can"] = true,
   ["being in its first job for ever, for what its modules can say of that"] = true,
   ["changing the modules that read tables"] = true }
 
@@ -139,7 +142,8 @@ describe("a hostile function beside tables", function()
     it("a hostile function changes no row for others by " .. what, function()
       local kernel = io.open "spec/escape/kernel.lua"
       local path
-      path, folder = pipeline_file.write(WHOLE:format "standard", { ["kernel.lua"] = kernel:read "*a",
+      path, folder = pipeline_file.write(WHOLE:format(what == HANGS and "500ms" or "30s"), {
+        ["kernel.lua"] = kernel:read "*a",
         ["attack.lua"] = (HEAD:gsub("ATTACK", function() return body end)), ["read.lua"] = READ,
         ["cities.csv"] = "id,name\na,Bonn\n" })
       kernel:close()

@@ -15,7 +15,7 @@ return tide.pipeline "x" {
   tide.file_source { path = "-" },
   tide.run_task_with_multiprocessing { "t.lua", processes = 2, max_batch_size = 5 },
   tide.file_sink { path = "-" },
-  trust = "full", message_timeout = "500ms",
+  trust = "full",
   reload = tide.reload { canary = "100%", canary_messages = 20, max_rejected = 3, max_rejected_ratio = 0.1 } }
 ]]
 local ONE = 'return function(m) m.value = "one " .. m.value return m end'
@@ -102,7 +102,9 @@ describe("a canary", function()
   end)
 
   it("is in /status while it lasts: its share, what both have run, and of that what differs", function()
-    start((PIPELINE:gsub("canary_messages = 20", "canary_messages = 1000000")))
+    -- A batch is closed when it has five messages.
+    start((PIPELINE:gsub("canary_messages = 20", "canary_messages = 1000000"):gsub("max_batch_size = 5",
+      '%0, eager = false, max_batch_time = "1h"')))
     local address = "127.0.0.1:" .. run:stderr():match "HTTP on http://[%d.]+:(%d+)/"
     write("t.lua", 'return function(m) m.value = (m.value % 5 == 0 and "two " or "one ") .. m.value return m end')
     run:signal "HUP"
@@ -147,7 +149,7 @@ describe("a canary", function()
     ["ends"] = { "return function(m) os.exit(3) end", "fifo/0/%d+: the worker of the new transforms ended with" },
   } do
     it(("is refused when its worker %s, which holds up nothing"):format(name), function()
-      start()
+      start((PIPELINE:gsub('"full",', name == "hangs" and '%0 message_timeout = "500ms",' or "%0")))
       reload(case[1], REFUSED)
       assert.is_truthy(run:stderr():find(case[2]), run:stderr())
       assert.equal(0, finish()["consumer.reload.count"])
@@ -160,7 +162,7 @@ describe("a canary", function()
     feed(20)
     until_all_left()
     for _, case in ipairs {
-      { 'm.value = "one " .. (m.value % 7 == 0 and "seven" or m.value) return m', nil },
+      { 'm.value = "one " .. (m.value % 5 == 0 and "five" or m.value) return m', nil },
       { 'm.value = "two " .. m.value return m', 'the value is "two %d+" and was "one %d+"' },
       { 'm.value = "one " .. m.value m.key = "k" return m', 'the key is "k" and was null' },
       { 'm.value = "one " .. m.value m.headers.a = "1" return m', "the packed headers is" },
@@ -172,7 +174,7 @@ describe("a canary", function()
       local code, said = compared('local tide = require "tidemill"\nreturn function(m) ' .. case[1] .. " end")
       assert.equal(78, code, said)
       local where = "canary: run_task_with_multiprocessing: fifo/0/%d+: "
-      assert.is_truthy(said:find(where .. (case[2] or 'the value is "one seven" and was "one %d+"')), said)
+      assert.is_truthy(said:find(where .. (case[2] or 'the value is "one five" and was "one %d+"')), said)
     end
     assert.equal(64, (process.run { PROGRAM, "reload", "--canary", "200%", "127.0.0.1:1" }))
     assert.equal(0, finish()["consumer.reload.count"])

@@ -15,7 +15,7 @@ describe("the clock", function()
   after_each(pipeline_file.remove_all)
 
   local function window(options)
-    local all = { size = "50ms", by = "key", time = "timestamp", clock_after = "10s", init = 0,
+    local all = { size = "50ms", by = "key", time = "timestamp", clock_after = "10h", init = 0,
       add = function(value) return value + 1 end,
       result = function(value, of) return ("%s %d: %d"):format(of.key, of.from, value) end }
     for name, value in pairs(options or {}) do all[name] = value end
@@ -33,9 +33,9 @@ describe("the clock", function()
   it("closes windows of a partition in which nothing came for long enough, and not before", function()
     local test = fixture.steps(window())
     test:feed({ key = "a", timestamp = 10 }, { key = "a", timestamp = 20 }, { key = "b", timestamp = 20 })
-    test:advance("9s")
+    test:advance("9h")
     assert.same({}, test:values())
-    test:advance("2s")
+    test:advance("2h")
     assert.same({ "a 0: 2", "b 0: 1" }, sorted(test))
     assert.equal(3, test:committed(0)) -- as before
     assert.equal(0, test:totals().in_flight)
@@ -43,14 +43,14 @@ describe("the clock", function()
     assert.equal(2, #test:values()) -- it is late
     assert.equal(4, test:committed(0))
     test:feed { key = "a", timestamp = now() + 60000 }
-    test:advance("11s")
+    test:advance("11h")
     assert.equal(2, #test:values()) -- the clock has not come so far
   end)
 
   it("leaves windows open as long as grace says, and for ever without the option", function()
     local test = fixture.steps(window { grace = "1h", state = "slow" }, tide.map { print })
     test:feed { key = "a", timestamp = now() - 60000 }
-    test:advance("11s")
+    test:advance("11h")
     assert.same({}, test:values())
     test:close()
     test = fixture.steps(window { clock_after = 0 })
@@ -62,18 +62,18 @@ describe("the clock", function()
   it("moves the partitions that are silent, and of several steps each by its own option", function()
     local test = fixture.steps(window { result = function(value, of)
       return { key = "all", json = { n = value, from = of.from } }
-    end }, window { size = "100ms", state = "second", clock_after = "20s", processes = 2,
+    end }, window { size = "100ms", state = "second", clock_after = "20h", processes = 2,
       add = function(value, message) return value + message.json.n end })
     for from = 0, 100, 50 do
       for i = 1, 8 do test:push { key = "k" .. i, timestamp = from + i } end
     end
     test:feed { key = "k1", timestamp = 1000 }
     assert.same({ "all 0: 16" }, test:values())
-    test:advance("11s")
+    test:advance("11h")
     assert.same({ "all 0: 16", "all 100: 8" }, sorted(test)) -- the first step has closed its last window
-    test:advance("19s")
+    test:advance("19h")
     assert.equal(2, #test:values())
-    test:advance("2s")
+    test:advance("2h")
     assert.same({ "all 0: 16", "all 1000: 1", "all 100: 8" }, sorted(test))
   end)
 
@@ -81,16 +81,16 @@ describe("the clock", function()
     local runs = {}
     local test = fixture.steps(window())
     test:feed { key = "a", timestamp = 10 }
-    test:advance("11s")
+    test:advance("11h")
     for _ = 1, 2 do
       test:revoke(0)
-      test:advance("11s")
+      test:advance("11h")
       runs[#runs + 1] = #test:values()
     end
     assert.same({ 1, 1 }, runs)
     test:feed { key = "a", timestamp = 20 } -- the watermark is kept, too
     test:revoke(0)
-    test:advance("11s")
+    test:advance("11h")
     assert.equal(1, #test:values())
   end)
 
@@ -99,13 +99,13 @@ describe("the clock", function()
       if message.timer then error "no" end
       state:timer(message.timestamp + 5)
       return nil
-    end, state = "s", time = "timestamp", clock_after = "10s" })
+    end, state = "s", time = "timestamp", clock_after = "10h" })
     test:feed({ key = "a", timestamp = 1 }, { key = "a", timestamp = 2 })
-    test:advance("11s")
+    test:advance("11h")
     local rejects = test:rejects()
     assert.equal(1, #rejects)
     assert.equal(1, tonumber(rejects[1].original_offset))
-    test:advance("11s")
+    test:advance("11h")
     assert.equal(1, #test:rejects())
   end)
 

@@ -3,20 +3,14 @@
 -- is away the messages wait for it.
 local files = require "spec.house.files"
 local installed = require "spec.support.installed"
-local listeners = require "spec.support.listeners"
 local pipeline_file = require "spec.support.pipeline_file"
+local port = require "spec.support.port"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
 local PROGRAM = require("spec.support.program").path
 local INPUT = '{"id":1}\n{"id":3}\n{"id":2}\n'
 local WANTED = '{"id":1,"name":"Ada"}\n{"id":3}\n{"id":2,"name":"Grace"}\n'
-
-local function port()
-  local number, close = listeners.any()
-  close()
-  return number
-end
 
 -- A sanitizer that this process runs under is not for the databases.
 local PLAIN = { LD_PRELOAD = false }
@@ -29,21 +23,23 @@ end
 -- A server { env =, start = function() } with two users; start() may be called once more after its process is stopped.
 local kinds = {}
 
+-- Its log of commands has them: it answers nobody before it has read that, and listens before.
 function kinds.redis(folder)
-  local number = port()
+  local number = port.keep()
+  local log = assert(io.open(folder .. "/appendonly.aof", "w"))
+  for _, word in ipairs { "*5", "$4", "MSET", "$6", "user:1", "$3", "Ada", "$6", "user:2", "$5", "Grace" } do
+    log:write(word, "\r\n")
+  end
+  log:close()
   return { env = { REDIS = "127.0.0.1:" .. number }, start = function()
-    local server = process.start({ installed.redis(), "--port", tostring(number), "--bind", "127.0.0.1", "--save", "",
-      "--dir", folder }, { env = PLAIN })
-    wait.until_true(function() return server:stdout():find "Ready to accept connections" end, 30, "Redis is ready")
-    shell(("exec 3<>/dev/tcp/127.0.0.1/%d; printf 'MSET user:1 Ada user:2 Grace\\r\\n' >&3; head -c 3 <&3")
-      :format(number))
-    return server
+    return process.start({ installed.redis(), "--port", tostring(number), "--bind", "127.0.0.1", "--save", "",
+      "--dir", folder, "--appendonly", "yes" }, { env = PLAIN })
   end }
 end
 
 -- It refuses to be run by root: in a user namespace without a map nobody is root, and files keep their owner.
 function kinds.postgres(folder)
-  local bin, number = installed.postgres(), port()
+  local bin, number = installed.postgres(), port.keep()
   local as = select(2, process.run { "id", "-u" }) == "0\n" and "unshare --user " or ""
   shell(("cd %s && %s%s/initdb -D data -U tidemill --auth=trust --no-sync --locale=C -E UTF8"):format(folder, as, bin))
   shell(("cd %s && echo \"create table users (id bigint primary key, name text); insert into users values (1, 'Ada'), "

@@ -19,9 +19,10 @@ describe("where a message was sent", function()
     test = testing.steps({ tide.run_task { function(m)
       m.topic, m.partition = "x", 3
       return m
-    end }, tide.reduce { join, initial_value = new_list, max_batch_size = 2, result = function(acc)
-      return acc[1] == "c" and { value = "cd", topic = "y" } or table.concat(acc)
-    end } }, { topics = { "x", "y" } })
+    end }, tide.reduce { join, initial_value = new_list, max_batch_size = 2, max_batch_time = "1h",
+      result = function(acc)
+        return acc[1] == "c" and { value = "cd", topic = "y" } or table.concat(acc)
+      end } }, { topics = { "x", "y" } })
     test:feed("a", "b", "c", "d")
     local results = test:results()
     assert.same({ value = "ab", headers = {}, timestamp = 0 }, results[1])
@@ -33,7 +34,8 @@ describe("where a message was sent", function()
       if m.value == "t" then m.topic = "x" end
       if m.value == "p" then m.partition = 3 end
       return join(acc, m)
-    end, initial_value = new_list, max_batch_size = 4, result = table.concat } }, { topics = { "x" } })
+    end, initial_value = new_list, max_batch_size = 4, max_batch_time = "1h", result = table.concat } },
+      { topics = { "x" } })
     test:feed("a", "t", "p", "b")
     assert.produces(test, { "ab" })
     assert.rejects(test, {
@@ -49,7 +51,7 @@ describe("where a message was sent", function()
         if m.value == "x" then m.partition = 3 end
         return m
       end },
-      tide.batch { max_batch_size = 3 }, tide.unbatch {},
+      tide.batch { max_batch_size = 3, max_batch_time = "1h" }, tide.unbatch {},
     }, { topics = { "x", "y" } })
     test:feed("x", "b", "y")
     local places = {}

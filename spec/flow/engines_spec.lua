@@ -60,7 +60,7 @@ describe("several engines without a Kafka", function()
   end)
 
   -- Nothing is known of the transforms at the start, and when all engines were lost.
-  it("several engines are asked by reload until one of them says how it is", function()
+  it("several engines are asked by reload until one of them says how it is, also when an answer is late", function()
     local path = write("'endless.lua'", nil, nil,
       { ["endless.lua"] = "return { init = function() while true do end end, process = function(m) return m end }" })
     local pid = process.start({ PROGRAM, "run", path, "--engines", "2" }):pid()
@@ -69,10 +69,11 @@ describe("several engines without a Kafka", function()
       return { version = 1, name = "x", pid = pid, engines = {}, revision = revision,
         reload = { state = state, last = last and { number = last, outcome = "done", text = "" } } }
     end
-    local answers = { nothing, nothing, told(1, "none"), nothing, told(1, "loading"), told(2, "watching", 1), nothing,
-      told(2, "none", 1) }
+    local answers = { nothing, nothing, told(1, "none"), nothing, "silence", told(1, "loading"), told(2, "watching", 1),
+      nothing, told(2, "none", 1) }
     local port = http_stub.start(function()
       number = math.min(number + 1, #answers)
+      if answers[number] == "silence" then return nil end
       return 200, cjson.encode(answers[number])
     end)
     assert.same({ 0, "revision 2 of the transforms runs now\nrevision 2 of the transforms stays\n", "" },

@@ -6,6 +6,7 @@ local certificates = require "spec.support.certificates"
 local child = require "spec.support.child"
 local http_stub = require "spec.support.http_stub"
 local pipeline_file = require "spec.support.pipeline_file"
+local ports = require "spec.support.port"
 local process = require "spec.support.process"
 local wait = require "spec.support.wait"
 
@@ -96,9 +97,7 @@ return { start = function() assert(registry:register("r", ']] .. SCHEMA .. [['))
   local function https(folder)
     certificates.authority(folder, "ca")
     certificates.signed(folder, "ca", "own")
-    local listener = assert(socket.bind("127.0.0.1", 0))
-    local _, port = listener:getsockname()
-    listener:close()
+    local port = ports.keep()
     process.start({ "openssl", "s_server", "-accept", "127.0.0.1:" .. port, "-cert", folder .. "/own.pem", "-key",
       folder .. "/own.key", "-www" }, { env = { LD_PRELOAD = false } })
     wait.until_true(function()

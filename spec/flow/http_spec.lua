@@ -90,8 +90,11 @@ describe("a run with an address", function()
       listening = listening or inode
     end
     assert.is_true(sockets_of(one:pid())[assert(listening, "a listening socket")] or false)
-    local pids = process.descendants(one:pid())
-    assert.equal(5, #pids) -- the engine, the forker, the zygote and two workers
+    local pids = wait.until_true(function()
+      local found = process.descendants(one:pid())
+      return #found >= 5 and found
+    end, "the engine, the forker, the zygote and two workers")
+    assert.equal(5, #pids)
     for i = 2, #pids do assert.is_nil(sockets_of(pids[i])[listening]) end
   end)
 

@@ -98,13 +98,13 @@ return tide.pipeline "joins" {
   end)
 
   it('leaves a topic out that is idle, until it has a message again', function()
-    local test = open(TIMERS, 'time = "timestamp", idle = "1min"')
+    local test = open(TIMERS, 'time = "timestamp", idle = "1h"')
     test:feed({ topic = 'a', key = 'k', timestamp = 100 }, { topic = 'b', key = 'b', timestamp = 50 })
     test:feed({ topic = 'a', key = 'l', timestamp = 200 })
-    test:advance '59s'
+    test:advance '59min'
     test:feed({ topic = 'a', key = 'm', timestamp = 300 })
     assert.same({}, test:values())
-    test:advance '2s'
+    test:advance '2min'
     test:feed({ topic = 'a', key = 'n', timestamp = 400 })
     assert.same({ 'b 60 60', 'k 110 110', 'l 210 210', 'm 310 310' }, sorted(test:values()))
     test:feed({ topic = 'b', key = 'x', value = 'show', timestamp = 70 }) -- late, and it holds the watermark again

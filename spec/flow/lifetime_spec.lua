@@ -48,7 +48,8 @@ describe("the processes of a run", function()
   end
 
   -- All processes of its group, which was made for it: the engine, its zygote, the workers, the forker. Numbers of
-  -- processes begin again at the lowest, so they tell no order.
+  -- processes begin again at the lowest, so they tell no order. Also whether the last one is the forker, which is known
+  -- by its name: it gives itself that some time after its start.
   local function group()
     local found = {}
     local stats = assert(io.popen("cat /proc/[0-9]*/stat 2>/dev/null"))
@@ -62,15 +63,17 @@ describe("the processes of a run", function()
     end
     stats:close()
     table.sort(found, function(a, b) return a.rank * 1e9 + a.pid < b.rank * 1e9 + b.pid end)
+    local has_forker = #found > 0 and found[#found].rank == 4
     for i, one in ipairs(found) do found[i] = one.pid end
-    return found
+    return found, has_forker
   end
 
-  local function until_workers()
+  -- Engine, zygote, so many workers and the forker.
+  local function until_workers(count)
     return wait.until_true(function()
-      local pids = group()
-      return #pids == 5 and pids
-    end, "engine, zygote, two workers and the forker")
+      local pids, has_forker = group()
+      return #pids == 3 + count and has_forker and pids
+    end, ("engine, zygote, %d workers and the forker"):format(count))
   end
 
   local function ends_with(code, seconds)
@@ -141,10 +144,20 @@ describe("the processes of a run", function()
     assert.equal(130 * 2 ^ 20 .. "\n", run:stdout())
   end)
 
+  it("the processes of a run end while `close` hooks hang, and whose these are is told", function()
+    start('"t.lua"', { text = "1\n", files = { ["t.lua"] = [[local ffi = require "ffi"
+      ffi.cdef "int pause(void);"
+      return { process = function(m) return m end, close = function() ffi.C.pause() end }]] } })
+    ends_with(0)
+    for worker = 0, 1 do
+      assert.matches(("close: worker %d %%(pid %%d+%%) has not ended in time"):format(worker), run:stderr())
+    end
+  end)
+
   it("the processes of a run end with 78 when the one that loads the transforms is killed, which is told", function()
     start('"t.lua"', { files = { ["t.lua"] = 'io.stderr:write("loading\\n")\nwhile true do end' } })
     says "loading"
-    process.kill(group()[2])
+    process.kill(until_workers(0)[2])
     ends_with(78)
     assert.matches("/t.lua: the process that loads the transforms was killed by signal 9 %(Killed%)", run:stderr())
   end)
@@ -172,7 +185,7 @@ describe("the processes of a run", function()
     it("the processes of a run drain at"
       .. " SIG" .. name .. " to the whole group: exit 0, and what was read comes out", function()
       start("function(message) local x = 0; for i = 1, 1e6 do x = x + i % 7 end; return message end")
-      until_workers()
+      until_workers(2)
       feed(("x\n"):rep(300))
       wait.until_true(function() return #run:stdout() > 0 end, "output")
       assert.equal(0, ffi.C.kill(-run:pid(), number))
@@ -183,7 +196,7 @@ describe("the processes of a run", function()
 
     it("the processes of a run end at once at a second SIG" .. name .. " to the whole group", function()
       start "function(message) while true do end end"
-      until_workers()
+      until_workers(2)
       feed "stuck\n"
       wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, "the message to be read")
       ffi.C.kill(-run:pid(), number)
@@ -197,7 +210,7 @@ describe("the processes of a run", function()
     for state, busy in pairs { ["idle"] = false, ["with a hung worker"] = true } do
       it(("the processes of a run leave nothing when %s is killed, %s"):format(name, state), function()
         start(busy and "function(message) while true do end end" or "function(message) return message end")
-        local pids = until_workers()
+        local pids = until_workers(2)
         if busy then
           feed "stuck\n"
           wait.until_true(function() return run:stderr():find("read 1,", 1, true) end, "the message to be read")

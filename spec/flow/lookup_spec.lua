@@ -56,6 +56,14 @@ describe("tide.lookup", function()
     test = testing.pipeline(folder .. "/" .. path:match "[^/]*$", { partitions = 4 })
   end
 
+  -- A quick worker has worked before its number is known.
+  local function kill_worker()
+    ffi.C.kill(wait.until_true(function()
+      test.engine:run(0)
+      return test.engine:worker_pid(0, 0)
+    end), 9)
+  end
+
   local function known() return test.engine:lookups()[1] end
 
   -- Feeds until the table was read, or not, more often than now.
@@ -73,7 +81,7 @@ describe("tide.lookup", function()
     for version = 2, versions do
       write(users, table_of("v" .. version, 100 + version))
       feed_until("reads", version)
-      if version == 3 then ffi.C.kill(test.engine:worker_pid(0, 0), 9) end
+      if version == 3 then kill_worker() end
     end
     test:feed("a", "b", "c", "d")
     local seen, values = {}, test:values()
@@ -176,7 +184,7 @@ return {
   end,
 }]] })
     test:feed "b"
-    ffi.C.kill(test.engine:worker_pid(0, 0), 9)
+    kill_worker()
     test:feed "a"
     assert.produces(test, { "top 1 init 2 start a batch 22", "top 1 init 2 start a batch 21" })
     assert.equal(2, #test.engine:lookups())

@@ -111,7 +111,8 @@ describe('tide.many', function()
       local list = {}
       for i = 1, 7 do list[i] = m.value .. ':' .. i .. (' '):rep(100) end
       return tide.many(list)
-    end, output_block_size = 4096, auto = false }, { 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i' })
+    end, output_block_size = 4096, auto = false, eager = false, max_batch_size = 9 }, -- all of them are one batch
+      { 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i' })
     assert.is_true(fixture.run:metric(1, 'BATCH_OUTPUT_OVERFLOW').count > 0)
     assert.equal(63, #values)
     for i, value in ipairs(values) do assert.equal((i - 1) % 7 + 1, tonumber(value:match ':(%d)')) end

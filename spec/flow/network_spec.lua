@@ -6,6 +6,7 @@ local socket = require "socket"
 local child = require "spec.support.child"
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local ports = require "spec.support.port"
 local wait = require "spec.support.wait"
 local C = require("spec.support.headers").declare("proc/sandbox_inside.h")
 
@@ -31,11 +32,21 @@ local function ask(host, text)
 end
 ]]
 
+-- A TCP and a UDP socket at one port: that of the first may be another's for the second.
+local function sockets()
+  for _ = 1, 100 do
+    local tcp, udp = assert(socket.bind("127.0.0.1", 0)), assert(socket.udp())
+    local _, port = tcp:getsockname()
+    if udp:setsockname("127.0.0.1", port) then return tcp, udp, port end
+    tcp:close()
+    udp:close()
+  end
+  error "no port is free for both"
+end
+
 -- Answers a line, or a datagram, with "heard " before it, in a process of its own. Returns the port.
 local function serve()
-  local tcp, udp = assert(socket.bind("127.0.0.1", 0)), assert(socket.udp())
-  local _, port = tcp:getsockname()
-  assert(udp:setsockname("127.0.0.1", port))
+  local tcp, udp, port = sockets()
   child.start(function()
     while true do
       for _, ready in ipairs((socket.select { tcp, udp })) do
@@ -151,9 +162,7 @@ end]])
   end)
 
   it("a list of hosts says of a host that does not listen what the kernel says", function()
-    local free = assert(socket.bind("127.0.0.1", 0))
-    local _, closed = free:getsockname()
-    free:close()
+    local closed = ports.keep() -- nobody else can listen there
     check("connection refused", '"127.0.0.1:PORT"', closed, "return function() return (ask('127.0.0.1', 'x')) end")
   end)
 

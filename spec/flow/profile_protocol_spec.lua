@@ -71,7 +71,7 @@ describe("the profile of a worker", function()
 
   it("is lost when the worker dies, and its replacement can be profiled", function()
     local run = endless(function(message) return message end)
-    local pid = run.engine:worker_pid(0, 0)
+    local pid = run:turn_until(function() return run.engine:worker_pid(0, 0) end)
     pcall(ffi.cdef, "int kill(int pid, int signal);")
     ffi.C.kill(pid, 9)
     until_state(run, "lost")

@@ -75,7 +75,7 @@ describe("tidemill profile FILE", function()
     assert.matches("hot %(.*t%.lua:1%)", first_below(out, "total  function"))
     assert.matches("t%.lua:[34]  [^\n]*", first_below(out, "share  line"))
     assert.matches("sum = %(sum %* 31 %+ #text %+ i%) %% 65536", out)
-    assert.matches("no loop fell back to the interpreter", out)
+    assert.is_nil(out:find "t%.lua:[345]: ") -- what else LuaJIT leaves to the interpreter is chance
     local svg = assert(io.open(folder .. "/o.svg")):read "*a"
     assert.matches("^<%?xml.*<title>hot %([^<]*t%.lua:1%): %d+ samples, .*</svg>%s*$", svg)
     assert.is_nil(svg:find("run/worker", 1, true)) -- what is around the user's code is not shown
@@ -85,14 +85,14 @@ describe("tidemill profile FILE", function()
     local file = assert(io.open(folder .. "/t.lua", "w"))
     file:write "return function(message)\n  message.value = message.value:gsub('t+', 'x')\n  return message\nend\n"
     file:close()
-    local _, out = profile(path, "--input", folder .. "/lines", "--seconds", "0.3")
+    local _, out = profile(path, "--input", folder .. "/lines", "--seconds", "2")
     assert.matches("t%.lua:2: the compiled code is left here: string%.gsub is not compiled %(NYI%); use "
       .. "tide%.regex%.gsub", out)
   end)
 
   it("reads what tidemill record wrote", function()
     local code, out, err = profile(path, "--input", folder .. "/recorded.jsonl", "--input-format", "json", "--seconds",
-      "0.3")
+      "2")
     assert.equal(0, code, err)
     assert.matches("hot %(", out)
     code, out, err = profile(path, "--input", folder .. "/lines", "--input-format", "json")

@@ -43,18 +43,18 @@ describe("reduce", function()
 
   it("reduce closes at max_batch_time, and at the end of the stream", function()
     local from = wait.now()
-    steps(joined { max_batch_size = 1000, max_batch_time = "1min" })
+    steps(joined { max_batch_size = 1000, max_batch_time = "1h" })
     fixture.test:feed("a", "b")
-    fixture.test:advance(59)
+    fixture.test:advance(3540)
     assert.produces(fixture.test, {})
-    fixture.test:advance(2)
+    fixture.test:advance(61)
     assert.produces(fixture.test, { "a,b" })
     fixture.test:feed("c"):finish()
     assert.produces(fixture.test, { "a,b", "c" })
     assert.equal(3, fixture.test:committed())
     local time = fixture.test:metrics()["strategies.reduce.batch_time"]
     assert.equal(2, time.count)
-    assert.is_true(time.max >= 60 and time.max < 61 + wait.now() - from)
+    assert.is_true(time.max >= 3600 and time.max < 3601 + wait.now() - from)
   end)
 
   it("reduce takes a plain initial value, and forwards the accumulated value without result", function()
@@ -64,10 +64,10 @@ describe("reduce", function()
   end)
 
   it("reduce inherits nothing but the newest timestamp; a table or a copy tells the rest", function()
-    steps(tide.reduce { function(_, m) return m:copy() end, max_batch_size = 2, result = function(copy)
-      if copy.value == "d" then return { value = "table", key = "K" } end
-      return copy.value == "b" and "text" or copy
-    end })
+    steps(tide.reduce { function(_, m) return m:copy() end, max_batch_size = 2, max_batch_time = "1h",
+      result = function(m)
+        return m.value == "d" and { value = "table", key = "K" } or m.value == "b" and "text" or m
+      end })
     for _, value in ipairs { "a", "b", "c", "d", "e", "f" } do
       fixture.test:feed { value = value, key = "k", headers = { { "h", value } }, timestamp = value:byte() }
     end
@@ -120,8 +120,8 @@ describe("reduce", function()
   end)
 
   it("reduce works between other steps, and its results go on through the functions behind it", function()
-    steps(tide.run_task_with_multiprocessing { function(m) return m.value .. "1" end, processes = 2 },
-      joined { max_batch_size = 3 }, tide.run_task { function(m) return "<" .. m.value .. ">" end },
+    steps(tide.run_task_with_multiprocessing { function(m) return m.value .. "1" end, processes = 2 }, joined {
+      max_batch_size = 3, max_batch_time = "1h" }, tide.run_task { function(m) return "<" .. m.value .. ">" end },
       tide.noop {}, tide.filter { function() return true end })
     fixture.test:feed("a", "b", "c")
     assert.produces(fixture.test, { "<a1,b1,c1>" })

@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local gate = require "spec.support.gate"
 local piped_run = require "spec.support.piped_run"
+local port = require "spec.support.port"
 local process = require "spec.support.process"
 local seed = require "spec.support.seed"
 local wait = require "spec.support.wait"
@@ -180,11 +181,8 @@ describe("a reload", function()
     end)
 
   it("a reload by the command finds the pipeline by its file, and waits until the new transforms stay", function()
-    local server = assert(require("socket").bind("127.0.0.1", 0)) -- a port that is free, most likely
-    local _, port = server:getsockname()
-    server:close()
     start((PIPELINE:gsub('"%-" } }', ('"-" },\n  metrics = tide.metrics { prometheus = "0.0.0.0:%d" },\n'
-      .. '  reload = tide.reload { watch_time = "100ms" } }'):format(port))))
+      .. '  reload = tide.reload { watch_time = "100ms" } }'):format(port.keep()))))
     local path = folder .. "/p.lua"
     assert.same({ 0, "revision 2 of the transforms runs now\nrevision 2 of the transforms stays\n", "" },
       { process.run { PROGRAM, "reload", path } })

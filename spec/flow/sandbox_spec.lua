@@ -187,7 +187,7 @@ describe('what a worker has started under full trust', function()
     end } } }
     run:push 'start'
     run:start()
-    run:turn_until(function() return run.engine:totals().produced == 1 end)
+    run:turn_until(function() return run.engine:totals().produced == 1 and run.engine:worker_pid(0, 0) end)
     return run, tonumber(run:values()[1])
   end
 

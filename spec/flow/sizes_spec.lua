@@ -96,7 +96,12 @@ describe('sizes at run time', function()
     file:close()
     local run = fixture.new { pools = { 4 }, steps = { { { kind = 'file', path = folder .. '.lua' } } } }
     run:start()
-    run:turn_until(function() return run.engine:worker_pid(0, 3) end)
+    run:turn_until(function()
+      for index = 0, 3 do
+        if not run.engine:worker_pid(0, index) then return false end
+      end
+      return true
+    end, 60, 'all workers')
     assert(run.engine:set_sizes(1, { processes = 1 }))
     run:turn_until(function()
       for index = 1, 3 do
@@ -127,7 +132,9 @@ describe('sizes at run time', function()
   end)
 
   it('the same with workers that are killed meanwhile, and partitions that are revoked', function()
-    local run = fixture.new { partitions = PARTITIONS, pools = { 4 }, steps = { { same } }, dlq = true }
+    -- However often a worker dies, its messages are none of its end.
+    local run = fixture.new { partitions = PARTITIONS, pools = { 4 }, steps = { { same, crash_retries = 100 } },
+      dlq = true }
     push_in_portions(run, 40, function(portion)
       assert(run.engine:set_sizes(1, random_sizes(4)))
       local pid = run.engine:worker_pid(0, math.random(0, 3))

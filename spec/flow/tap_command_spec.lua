@@ -87,13 +87,14 @@ describe("tidemill tap", function()
 
   it("says that it waits while no message comes, and while none matches", function()
     start("metrics = tide.metrics { prometheus = 0, tap = true }")
-    local idle = tap(address(), "--limit", "1")
-    wait.until_true(function() return idle:stderr() ~= "" end, "a word of the first one")
-    assert.equal("tidemill: no message has come yet; waiting for one (Ctrl-C ends it)\n", idle:stderr())
-    local other = tap(address(), "--match", "value=other")
+    local idle, other = tap(address(), "--limit", "1"), tap(address(), "--match", "value=other")
+    for _, client in ipairs { idle, other } do
+      wait.until_true(function() return client:stderr():find "\n" end, "a word of each")
+      assert.equal("tidemill: no message has come yet; waiting for one (Ctrl-C ends it)\n", client:stderr())
+    end
     feed_until("a\n", function()
       return other:stderr():find "none of %d+ messages matched yet" and not idle:running()
-    end, "a word of the second one")
+    end, "a second word of the one that waits for another message")
     other:signal("TERM")
   end)
 

@@ -165,7 +165,8 @@ describe("tidemill tune", function()
     assert.truthy(err:find "run 1 failed: all %d+ messages became dead letters, the last one by .*no such field", err)
     code, out, err = tune(with "function() while true do end end", "--input", input)
     assert.same({ 65, "" }, { code, out }, err)
-    assert.truthy(err:find "run 1 failed: no message became complete within 0.5%d* s: a function hangs", err)
+    local seconds = tonumber(err:match "run 1 failed: no message became complete within ([%d.]+) s: a function hangs")
+    assert.is_true(seconds and seconds >= 0.5, err) -- a busy machine may look later
   end)
 
   it("says why the first run failed, with its exit code", function()

@@ -71,12 +71,26 @@ describe("the limit of a whole run", function()
     return verdict
   end
 
+  -- A run whose workers are there: nothing is read before, so none of the time that is judged is that of their start.
+  local function ready(options)
+    local run = fixture.new(options):start()
+    run:turn_until(function()
+      for pool, processes in ipairs(options.pools or { 1 }) do
+        for index = 0, processes - 1 do
+          if not run.engine:worker_pid(pool - 1, index) then return false end
+        end
+      end
+      return true
+    end, "all workers")
+    return run
+  end
+
   -- Reads `count` messages as fast as the pipeline takes them.
   local function backlog(options, value, count)
-    local run = fixture.new(options)
-    for _ = 1, 100 do run:push(value) end
-    C.tide_memory_repeat(run.source, count)
+    local run = ready(options)
     C.tide_memory_discard(run.sink)
+    C.tide_memory_repeat(run.source, count)
+    for _ = 1, 100 do run:push(value) end
     run.turn = 0.05
     assert.equal("done", run:finish().kind)
     return judge(run, options)
@@ -84,7 +98,8 @@ describe("the limit of a whole run", function()
 
   -- Messages come at a rate, for `seconds`. first, last: called with the run before and after that.
   local function live(options, rate, seconds, first, last)
-    local run, pushed, since = fixture.new(options):start(), 0, wait.now()
+    local run = ready(options)
+    local pushed, since = 0, wait.now()
     if first then first(run) end
     while wait.now() < since + seconds do
       local due = math.floor((wait.now() - since) * rate)
@@ -193,12 +208,11 @@ describe("the limit of a whole run", function()
 
   it("is next_step where the output takes nothing for most of the time, and fewer processes would do", function()
     local options = { pools = { 2 }, steps = { { identity, max_batch_size = 100, eager = false } } }
-    local run = fixture.new(options)
-    for _ = 1, 100 do run:push "x" end
-    C.tide_memory_repeat(run.source, 10000)
+    local run = ready(options)
     C.tide_memory_discard(run.sink)
+    C.tide_memory_repeat(run.source, 10000)
+    for _ = 1, 100 do run:push "x" end
     C.tide_memory_end(run.source)
-    run:start()
     repeat
       local till = wait.now() + 0.05
       C.tide_memory_block(run.sink, true)
@@ -211,11 +225,11 @@ describe("the limit of a whole run", function()
 
   it("is next_step where all is read, no step is full, and results wait for the output", function()
     local options = { pools = { 2 }, steps = { { identity, max_batch_size = 100, eager = false } } }
-    local run = fixture.new(options)
+    local run = ready(options)
+    C.tide_memory_block(run.sink, true)
     for _ = 1, 100 do run:push "x" end
     C.tide_memory_end(run.source)
-    run:start()
-    C.tide_memory_block(run.sink, true)
+    run:turn_until(function() return run.engine:counter(0, C.TIDE_M_PRODUCER_FULL_TIME).count > 0 end, "a full output")
     local till = wait.now() + 0.5
     while wait.now() < till do run.engine:run(0.01) end
     C.tide_memory_block(run.sink, false)

@@ -14,12 +14,13 @@ describe('a worker that is stopped', function()
   after_each(gate.remove_all)
 
   it('a worker is replaced when it is stopped between two blocks, and nobody is blamed', function()
-    local run = fixture.new { message_timeout = 1, steps = { { function(message) return message end } } }
+    local run = fixture.new { message_timeout = 60, steps = { { function(message) return message end } } }
     run:push '1'
     run:start()
-    run:turn_until(function() return run.engine:totals().produced == 1 end)
+    run:turn_until(function() return run.engine:totals().produced == 1 and run.engine:worker_pid(0, 0) end)
     ffi.C.kill(run.engine:worker_pid(0, 0), SIGSTOP)
     run:push '2'
+    run:until_killed()
     assert.equal('done', run:finish().kind)
     assert.same({ '1', '2' }, run:values())
     assert.equal(1, run:metric(1, 'WORKER_LOST_SIGNAL').count)
@@ -35,7 +36,7 @@ describe('a worker that is stopped', function()
     end } } }
     run:push '1'
     run:start()
-    run:turn_until(function() return held:is_reached() end)
+    run:turn_until(function() return held:is_reached() and run.engine:worker_pid(0, 0) end)
     local pid = run.engine:worker_pid(0, 0)
     ffi.C.kill(pid, SIGSTOP)
     C.tide_clock_advance(3600e6)

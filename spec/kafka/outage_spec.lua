@@ -84,7 +84,8 @@ kafka.describe("under load", { partitions = 4 }, function(t)
     kafka.produce(t.input, inputs.numbers(1, count))
     local run = engine.start(t:definition { settings = { delivery = "exactly_once" },
       source = { instance = "one",
-        rdkafka = { ["session.timeout.ms"] = 2000, ["heartbeat.interval.ms"] = 300, debug = "cgrp" } },
+        -- Long enough that no session ends before the outage: its assignment would be held in place of the rewind.
+        rdkafka = { ["session.timeout.ms"] = 6000, ["heartbeat.interval.ms"] = 300, debug = "cgrp" } },
       commit = { policy = { min_time = "50ms" } } },
       { program = faults.folder .. "/tidemill", args = { "--log-level", "debug" },
         env = { TIDE_FAULTS = ("kafka.fatal=1500:errno:5,kafka.resolve=2:gate:%s"):format(held.path) } })

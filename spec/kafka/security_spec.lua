@@ -243,9 +243,13 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
     local defined = definition(mutual, certificate { ["ssl.certificate.location"] = folder .. "/own.pem",
       ["ssl.key.location"] = folder .. "/own.key" })
     defined.source.instance = "one"
-    local run = engine.start(defined, { args = { "--engines", engines } })
+    local run = engine.start(defined, { args = { "--engines", tostring(engines) } })
     kafka.produce(t.input, inputs.numbers(1, 100))
     inputs.wait_committed(t.group, t.input)
+    -- One engine commits all while another still connects, which the broker would refuse from here on.
+    for engine_number = 1, engines do
+      run:wait_for(engines == 1 and "partitions assigned" or ("engine %d: partitions assigned"):format(engine_number))
+    end
     kafka.set_broker { ("listener.name.mutual.ssl.truststore.location=%s/stranger.pem"):format(folder) }
     os.execute(("cp %s/intruder.pem %s/own.pem"):format(folder, folder))
     run:wait_for "have changed and cannot be used"
@@ -258,7 +262,7 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
 
   it("a client's certificate that is renewed on disk is the one that counts: the run ends in order and begins anew in"
     .. " the same process", function()
-    local run = renews "1"
+    local run = renews(1)
     local _, assigned = run:stderr():gsub("partitions assigned", "")
     assert.equal(2, assigned)
     assert.equal(2, #process.children(run.process:pid())) -- zygote and forker: nothing of before is left
@@ -267,7 +271,8 @@ kafka.describe("a broker that asks who one is", { partitions = 2 }, function(t)
   end)
 
   it("a client's certificate that is renewed on disk counts with several engines, too", function()
-    local run = renews "2"
+    local run = renews(2)
+    for number = 1, 2 do run:wait_for(("engine %d starts again"):format(number)) end -- not that of one alone
     run:drain()
     inputs.at_least_once(t.output, 200)
   end)

@@ -83,10 +83,11 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
 
   it("SIGTERM ends a run while a batch is open: it is closed, and comes out", function()
     kafka.produce(t.input, inputs.numbers(1, 10))
-    local run = start { task_options = { processes = 1, eager = false, max_batch_time = "60s" } }
+    local run = start { task_options = { processes = 1, eager = false, max_batch_time = "60s" },
+      settings = { join_timeout = "25s" } } -- long, since the batch has to come out in it
     wait.until_true(function() return run:total("read") == 10 end, "10 messages read")
     assert.equal(0, inputs.count(t.output))
-    term(run)
+    term(run, 40)
     inputs.once(t.output, 10)
     assert.same(kafka.ends(t.input), kafka.committed(t.group, t.input))
   end)
@@ -156,7 +157,7 @@ kafka.describe("SIGTERM", { partitions = 2 }, function(t)
 
   it("SIGTERM ends a run while the last commit is not answered", function()
     kafka.produce(t.input, inputs.numbers(1, 100))
-    local run = start { commit = { policy = { min_time = "60s" } }, source = source(2000) }
+    local run = start { commit = { policy = { min_time = "60s" } } }
     wait.until_true(function() return run:total("produced") == 100 end, "100 delivered")
     assert.same({}, kafka.committed(t.group, t.input))
     stop_broker()

@@ -11,6 +11,9 @@ kafka.describe("while it runs", function(t)
       commit = { policy = { min_time = "100ms" } } }, more), options)
   end
 
+  -- For a run that stands still while the tool works: longer than that takes, so that it stays a member of its group.
+  local PATIENT = { ["session.timeout.ms"] = 60000 }
+
   local function fill(partition, first, last)
     local messages = {}
     for i = first, last do messages[#messages + 1] = { value = tostring(i), partition = partition } end
@@ -62,7 +65,8 @@ kafka.describe("while it runs", function(t)
   for _, count in ipairs { 5, 10, 15 } do -- fewer than were read of the old one, as many, and more
     it("the topic is deleted and made again between two looks: it stops, a new start reads all " .. count, function()
       fill(0, 1, 10)
-      local run = start { source = { discovery_interval = "5min", auto_offset_reset = "earliest" } }
+      local run = start { source = { discovery_interval = "5min", auto_offset_reset = "earliest",
+        rdkafka = PATIENT } }
       inputs.wait_committed(t.group, t.input)
       run:wait_for "lag 0 " -- librdkafka has told the end, and does not tell the same one again
       kafka.delete_topic(t.input)
@@ -117,7 +121,7 @@ kafka.describe("while it runs", function(t)
     earliest = { 75, "its log was cut at offset 5, below 10, which was read already; start again" } } do
     it("the topic is replaced unseen: it stops, with auto_offset_reset = " .. reset, function()
       fill(0, 1, 10)
-      local run = start { source = { auto_offset_reset = reset, discovery_interval = "5min" } }
+      local run = start { source = { auto_offset_reset = reset, discovery_interval = "5min", rdkafka = PATIENT } }
       inputs.wait_committed(t.group, t.input)
       run:signal("STOP")
       kafka.delete_topic(t.input)

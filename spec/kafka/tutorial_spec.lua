@@ -2,9 +2,9 @@
 -- docs/tutorial.md as it stands (spec/support/page.lua).
 local files = require "spec.house.files"
 local kafka = require "spec.support.kafka"
-local listeners = require "spec.support.listeners"
 local page = require "spec.support.page"
 local pipeline_file = require "spec.support.pipeline_file"
+local port = require "spec.support.port"
 local process = require "spec.support.process"
 
 local PROGRAM = require("spec.support.program").path
@@ -18,10 +18,8 @@ kafka.describe("docs/tutorial.md", {}, function()
   end)
 
   it("the commands of the tutorial give the answers that it shows", function()
-    local port, close = listeners.any()
-    close()
     for _, topic in ipairs(TOPICS) do kafka.topic(2, nil, topic) end
-    local text = files.read("docs/tutorial.md"):gsub("9464", tostring(port))
+    local text = files.read("docs/tutorial.md"):gsub("9464", tostring(port.keep()))
     local wanted, found, err = page.play(text, pipeline_file.folder(), PROGRAM:match "^(.*)/",
       { KAFKA = kafka.bootstrap() })
     assert.is_true(#wanted > 1500)

@@ -63,7 +63,7 @@ kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t
   for _, delivery in ipairs { "at_least_once", "exactly_once" } do
     it("close once with all that is in them, through kill -9 and without state_dir: " .. delivery, function()
       local windows = fill(true)
-      for number, fault in ipairs { "changelog.sent=20:kill9", "store.commit=2:kill9", "changelog.sent=20:kill9",
+      for number, fault in ipairs { "changelog.sent=20:kill9", "states.commit=2:kill9", "changelog.sent=20:kill9",
         "restore.portion=1:kill9" } do
         local dir = folder .. (number > 2 and number or "") -- lost from the third run on
         local run = start(delivery, dir, fault)
@@ -81,7 +81,7 @@ kafka.describe("windows", { input = { PARTITIONS }, output = { 1 } }, function(t
     local first = start("exactly_once", folder)
     inputs.wait_committed(t.group, t.input)
     first:drain()
-    for _, fault in ipairs { "changelog.sent=1:kill9", "store.commit=1:kill9" } do -- with the first commit there is
+    for _, fault in ipairs { "changelog.sent=1:kill9", "states.commit=1:kill9" } do -- with the first commit there is
       local run = start("exactly_once", folder, fault, 0.2)
       assert.equal(137, run.process:wait(30), fault .. run:stderr())
     end

@@ -9,12 +9,15 @@ local load_mixes = require "spec.support.load_mixes"
 local metrics = require "tidemill.metrics"
 local model = require "spec.support.chain_model"
 local testing = require "tidemill.testing"
+local wait = require "spec.support.wait"
 local window = require "tidemill.tuning.window"
 
 local C = testing.C
 
 local LOADS = tonumber(os.getenv "TIDE_ADVISOR_LOADS" or 204) -- 17 of each limit
-local RUNS = 5
+local RUNS = 5 -- that nothing disturbs
+local PATIENCE = 60 -- seconds until these are there
+local DISTURBED = 0.05 -- of the time
 local SEED = require("spec.support.seed").draw() % 100000
 
 local function judged(load)
@@ -54,6 +57,14 @@ describe("the advisor", function()
     assert.is_true(right >= least, ("seed %d: %s"):format(SEED, table.concat(wrong, "\n")))
     assert.same({}, slower)
   end)
+
+  -- Seconds for which this process, and with it the engine, was ready to run and had no core.
+  local function delay_of_engine()
+    local file = assert(io.open "/proc/self/schedstat")
+    local _, delay_ns = file:read("*n", "*n")
+    file:close()
+    return delay_ns / 1e9
+  end
 
   local function real(options, step, count)
     local run = fixture.new(options)
@@ -95,18 +106,29 @@ describe("the advisor", function()
     return table.concat(list, "; ")
   end
 
-  -- Other processes may keep a worker from running, which moves shares: a run that is near the model is enough.
+  -- A run, and whether other processes have kept the engine or the workers from a core, which moves shares.
+  local function measured(fn, step, count, processes)
+    local before = delay_of_engine()
+    local engine = real({ pools = { processes }, steps = { { fn, max_batch_size = 10, eager = false } } }, step, count)
+    local delay = (delay_of_engine() - before) / engine.seconds
+    return engine, delay > DISTURBED or engine.steps[1].delay > DISTURBED
+  end
+
+  -- Of the runs that nothing disturbs one of five has to be near the model; other runs say nothing. Only where all are
+  -- disturbed, for a minute, it is enough that one of them is near.
   local function compare(fn, more, count, processes)
     local step = { processes = processes, max_batch_size = 10, max_batch_time = 1, eager = false, auto = {},
       input_block_size = 2 ^ 20, output_block_size = 2 ^ 20 }
-    local far = {}
-    for i = 1, RUNS do
-      local engine = real({ pools = { processes }, steps = { { fn, max_batch_size = 10, eager = false } } }, step,
-        count)
+    local far, quiet, near, deadline = {}, 0, false, wait.now() + PATIENCE
+    repeat
+      local engine, disturbed = measured(fn, step, count, processes)
       local snapshot, setting = model.run(load_of(step, engine.seconds, more))
-      far[i] = differences(window.of(nil, snapshot, setting), engine)
-      if far[i] == "" then return end
-    end
+      local found = differences(window.of(nil, snapshot, setting), engine)
+      if found == "" and not disturbed then return end
+      quiet, near = quiet + (disturbed and 0 or 1), near or found == ""
+      far[#far + 1] = (disturbed and "disturbed: " or "") .. found
+    until quiet == RUNS or wait.now() > deadline
+    if quiet == 0 and near then return end
     error("no run is near the model (its share, that of the run): " .. table.concat(far, " | "))
   end
 

@@ -131,14 +131,21 @@ function flow:turn_until(fn, seconds, what)
 end
 
 --- Turns until a worker stands at the message of partition 0 with that offset, and then until it is killed for that:
---- the engine's clock is moved meanwhile, so that message_timeout may be longer than anything else takes.
+--- the engine's clock is moved meanwhile, so that message_timeout may be longer than anything else takes. The worker is
+--- the first of the first pool.
 function flow:outlast(offset)
   if not self.started then self:start() end
   self:turn_until(function()
     for _, slow in ipairs(self.engine:slow_messages()) do
-      if slow.partition == 0 and slow.offset == offset then return true end
+      -- By its number it is killed, which may be known after its work.
+      if slow.partition == 0 and slow.offset == offset and self.engine:worker_pid(0, 0) then return true end
     end
   end, ('a worker at offset %d'):format(offset))
+  self:until_killed()
+end
+
+--- The second part of that, for a worker that stands where it cannot be seen: between two messages.
+function flow:until_killed()
   local before, turn = self:metric(1, 'WORKER_LOST_SIGNAL').count, self.turn
   local passed, looks = 0, 0
   self.turn = 0.001

@@ -8,6 +8,7 @@
 -- value or header value is null, which is not "". Failures are errors with the broker's words.
 local pipeline_file = require "spec.support.pipeline_file"
 local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 
 local kafka = {}
 
@@ -159,14 +160,28 @@ function kafka.delete_topic(topic)
   tool { "delete-topic", topic }
 end
 
---- Returns when all are acknowledged. ending = "commit" or "abort" puts them in one transaction that ends so; "open":
---- that does not, until the broker aborts it a minute later.
+-- The coordinator says that a transaction has ended before its markers are in the partitions. Until then readers see
+-- none of it, and nothing that lies behind it.
+local function wait_for_markers(topic)
+  wait.until_true(function()
+    local readable, all = kafka.ends(topic), kafka.ends(topic, "read_uncommitted")
+    for partition, offset in pairs(all) do
+      if readable[partition] ~= offset then return false end
+    end
+    return true
+  end, "the end of a transaction in topic " .. topic)
+end
+
+--- Returns when all are acknowledged. ending = "commit" or "abort" puts them in one transaction that ends so, and
+--- returns when readers know it: the topic has no other transaction that is open; "open": that does not end, until the
+--- broker aborts it a minute later.
 function kafka.produce(topic, messages, ending)
   local records = {}
   for i, message in ipairs(messages) do
     records[i] = kafka.encode(message)
   end
   tool({ "produce", topic, ending }, table.concat(records))
+  if ending == "commit" or ending == "abort" then wait_for_markers(topic) end
 end
 
 --- All committed messages from the beginnings to the present ends, in order per partition. With options n and timeout

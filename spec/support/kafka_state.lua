@@ -22,4 +22,15 @@ function kafka_state.each(each)
   busted.after_each(function() os.execute("rm -rf " .. folder .. "*") end)
 end
 
+--- Waits until a run is killed by the fault point that it has. How much a commit covers is a matter of time, so feed()
+--- brings more messages for as long as it lives.
+function kafka_state.feed_until_killed(run, feed)
+  for _ = 1, 20 do
+    local code = run.process:wait(2)
+    if code then return assert(code == 137, ("ended with code %d: %s"):format(code, run:stderr())) end
+    feed()
+  end
+  error("is not killed: " .. run:stderr(), 2)
+end
+
 return kafka_state

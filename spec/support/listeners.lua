@@ -15,16 +15,19 @@ int poll(void *descriptors, unsigned long count, int timeout_ms);
 local C = ffi.C
 local CLOSED_BY_EXEC = 0x80000 -- SOCK_CLOEXEC
 local STREAM, DATAGRAM = 1, 2
+local DRAWS = 100 -- of a port
 local listeners = {}
 
+-- A socket with an address; nil where another has it.
 local function bound(family, kind, address, size)
   local fd = C.socket(family, kind + CLOSED_BY_EXEC, 0)
-  assert(fd >= 0 and C.bind(fd, address, size) == 0, "a socket with an address")
-  return fd
+  assert(fd >= 0, "a socket")
+  if C.bind(fd, address, size) == 0 then return fd end
+  C.close(fd)
 end
 
 local function listen(family, address, size)
-  local fd = bound(family, STREAM, address, size)
+  local fd = assert(bound(family, STREAM, address, size), "a socket with an address")
   assert(C.listen(fd, 100) == 0, "a listening socket")
   return fd
 end
@@ -53,26 +56,37 @@ local function functions_of(fds)
   end
 end
 
---- Listens at a port of this machine, at the unix socket `path` and at the abstract one `name`: the port, a function
---- that closes them, and one that says whether anybody has connected.
+-- Listens at a port of 127.0.0.1 that is free at the other addresses { { kind, last byte }, ... } as well, and takes it
+-- there: the port and the sockets. Of a port that is free for one of them, another process may have the next.
+local function take_port(others)
+  for _ = 1, DRAWS do
+    local address, size = inet(0, 1), ffi.new("unsigned[1]", 16)
+    local fds = { listen(2, address, 16) }
+    C.getsockname(fds[1], address, size)
+    local port = address[2] * 256 + address[3]
+    for i, other in ipairs(others) do
+      fds[i + 1] = fds[i] and bound(2, other[1], inet(port, other[2]), 16)
+      if fds[i + 1] and other[1] == STREAM then assert(C.listen(fds[i + 1], 100) == 0, "a listening socket") end
+    end
+    if fds[#others + 1] then return port, fds end
+    for _, fd in ipairs(fds) do C.close(fd) end
+  end
+  error("no port is free at each of these addresses", 2)
+end
+
+--- Listens at a port of this machine, which takes datagrams too, at the unix socket `path` and at the abstract one
+--- `name`: the port, a function that closes them, and one that says whether anything has come to one of them.
 function listeners.open(path, name)
-  local address, size = inet(0, 1), ffi.new("unsigned[1]", 16)
-  local fds = { listen(2, address, 16), unix(path), unix("\0" .. name) }
-  C.getsockname(fds[1], address, size)
-  return address[2] * 256 + address[3], functions_of(fds)
+  local port, fds = take_port { { DATAGRAM, 1 } }
+  fds[3], fds[4] = unix(path), unix("\0" .. name)
+  return port, functions_of(fds)
 end
 
---- Takes datagrams (and with `listens` connections) at a port of 127.0.0.LAST: the same two functions.
-function listeners.at(port, last, listens)
-  return functions_of { bound(2, DATAGRAM, inet(port, last), 16), listens and listen(2, inet(port, last), 16) or nil }
-end
-
---- A port of 127.0.0.1 that takes connections and datagrams: the port, and the same two functions.
-function listeners.any()
-  local address, size = inet(0, 1), ffi.new("unsigned[1]", 16)
-  local first = listen(2, address, 16)
-  C.getsockname(first, address, size)
-  return address[2] * 256 + address[3], functions_of { first, bound(2, DATAGRAM, address, 16) }
+--- A port of 127.0.0.1 and of 127.0.0.LAST, both of which take connections and datagrams: the port, a function that
+--- closes all, and one that says whether anything has come to 127.0.0.LAST.
+function listeners.beside(last)
+  local port, fds = take_port { { DATAGRAM, 1 }, { DATAGRAM, last }, { STREAM, last } }
+  return port, (functions_of(fds)), (select(2, functions_of { fds[3], fds[4] }))
 end
 
 return listeners

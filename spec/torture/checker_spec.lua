@@ -83,6 +83,28 @@ describe("the checker of the torture", function()
     finds { misattributed = 1 }
   end)
 
+  it("the checker takes one timeout of another message for each long stop of a worker, and no other reason", function()
+    remove(1)
+    table.insert(case.dead_letters, dead_letter(case.input[1], "timeout"))
+    finds { misattributed = 1 }
+    case.long_stops = 1
+    assert.same({}, finds({}):failures())
+    remove(83)
+    table.insert(case.dead_letters, dead_letter(case.input[83], "timeout"))
+    finds { wrong_outcome = 1 }
+    case.long_stops = 2
+    finds {}
+    table.insert(case.dead_letters, dead_letter(case.input[2], "crash"))
+    case.long_stops = 3
+    finds { misattributed = 1 }
+  end)
+
+  it("the checker sees that a message has a result and a dead letter for a long stop of its worker", function()
+    table.insert(case.dead_letters, dead_letter(case.input[1], "timeout"))
+    case.long_stops = 1
+    finds { duplicated = 1 }
+  end)
+
   it("the checker sees a dead letter with another reason", function()
     remove(83)
     table.insert(case.dead_letters, dead_letter(case.input[83], "crash"))

@@ -50,4 +50,12 @@ describe("the report of a torture", function()
       entry(200, "hang", 2), entry(300, "kill_worker", 3), entry(309, "start", 4), entry(710, "start", 5) }
     assert.same({ 4, 9 }, recovery.workers(entries, 2, 500)) -- the hang ends by itself: nobody knows when
   end)
+
+  it("tells how many stops of a worker were long, by the journal", function()
+    local function entry(time, event, pid) return { time = time, run = "a.1", event = event, pid = pid, id = 0 } end
+    local entries = { entry(0, "stop_worker", 1), entry(10, "stop_worker", 2), entry(100, "stop_worker", 1),
+      entry(509, "resume_worker", 2), entry(510, "resume_worker", 1), entry(800, "resume_worker", 1),
+      entry(900, "stop_worker", 2), entry(1400, "resume_worker", 2), entry(1500, "stop_worker", 2) }
+    assert.equal(2, recovery.long_stops(entries, 500))
+  end)
 end)

@@ -10,13 +10,19 @@ local SECOND = 1e6
 local chain, source, commit, began
 
 local function new(options)
+  began = tonumber(C.tide_clock_us())
+  C.tide_clock_hold(began) -- so that nothing is late before the spec says so
   chain = chains.new(3)
   source = C.tide_memory_source_new(ffi.new("struct tide_source_plan", { partitions = 3 }), chain.topics)
   chain.c.source = source
   local plan = ffi.new("struct tide_commit_plan", { options.enabled ~= false, (options.min_time or 0) * SECOND,
     options.min_messages or 0 })
   commit = ffi.gc(C.tide_commit_new(plan, chain.c, nil), C.tide_commit_free)
-  began = tonumber(C.tide_clock_us())
+end
+
+local function stop()
+  C.tide_clock_hold(0)
+  source.ops.free(source)
 end
 
 -- seconds: since the commit was made.
@@ -50,7 +56,7 @@ local function read_complete(count, partition)
 end
 
 describe("commit policies", function()
-  after_each(function() source.ops.free(source) end)
+  after_each(stop)
 
   it("policy immediate commits complete messages as soon as the last commit is answered", function()
     new {}
@@ -126,7 +132,7 @@ describe("commit policies", function()
 end)
 
 describe("commits", function()
-  after_each(function() source.ops.free(source) end)
+  after_each(stop)
 
   it("a commit never passes a message that is not complete", function()
     new {}
@@ -246,6 +252,8 @@ describe("commits", function()
 end)
 
 describe("busy sources", function()
+  after_each(function() C.tide_clock_hold(0) end)
+
   it("a source that is busy is asked again in each turn, until it takes the commit", function()
     local status = C.TIDE_BUSY
     local ops = ffi.new("struct tide_source_ops", { commit = function() return status end })

@@ -58,8 +58,12 @@ end
 describe("a dead letter that its topic does not take", function()
   setup(function() C.tide_log_setup(C.TIDE_LOG_ERROR, C.TIDE_LOG_TEXT) end)
   teardown(function() C.tide_log_setup(C.TIDE_LOG_INFO, C.TIDE_LOG_TEXT) end)
-  before_each(function() new() end)
+  before_each(function()
+    C.tide_clock_hold(C.tide_clock_us()) -- a pause of 100 ms is not over before the spec says so
+    new()
+  end)
   after_each(function()
+    C.tide_clock_hold(0)
     dlq = nil
     sink.ops.free(sink)
   end)
@@ -71,7 +75,7 @@ describe("a dead letter that its topic does not take", function()
     assert.same({ 0, 1, false }, { chain:position(), chain:count(C.TIDE_M_DLQ_FAILED), C.tide_dlq_joined(dlq) })
     C.tide_dlq_poll(dlq, C.tide_clock_us())
     assert.equal(1, #sent()) -- the pause
-    assert.is_true(C.tide_dlq_deadline_us(dlq) <= C.tide_clock_us() + 100000)
+    assert.equal(100000, tonumber(C.tide_dlq_deadline_us(dlq) - C.tide_clock_us()))
     poll_later()
     assert.equal(2, #sent())
     settle()
@@ -101,9 +105,7 @@ describe("a dead letter that its topic does not take", function()
       pauses[i] = tonumber(C.tide_dlq_deadline_us(dlq) - C.tide_clock_us()) / 1e6
       poll_later()
     end
-    for i, expected in ipairs { 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10 } do
-      assert.is_true(pauses[i] <= expected and pauses[i] > expected - 0.09, i .. ": " .. pauses[i])
-    end
+    assert.same({ 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10 }, pauses)
   end)
 
   it("the log tells of a failing dlq at once, every 30 s, and when it is over", function()

@@ -119,16 +119,17 @@ describe("a request", function()
   end)
 
   it("that is not HTTP is closed or refused, and the next one is answered", function()
-    C.tide_http_limit(server, 200000, 1e7)
     publish("/a", "hello")
     for _, text in ipairs { "\r\n\r\n", "\0\1\2\255\r\n\r\n", "GET\r\n\r\n", "GET /a\r\n\r\n",
       "\22\3\1\2\0\1\0\1\252\3\3", "GET /a HTTP/9.9\r\n\r\n", "GET /a HTTP/1.1\r\n: x\r\n\r\n",
       "GET /a HTTP/1.1\r\nHost 127.0.0.1\r\n\r\n" } do
+      C.tide_http_limit(server, 200000, 1e7)
       local connection = http.connect(port)
       connection:send(text)
       connection:shutdown "send"
       http.read_all(connection)
       connection:close()
+      C.tide_http_limit(server, 1e7, 1e7) -- a busy machine may take longer than that for what is right
       assert.equal("hello", http.get(port, "/a").body)
     end
   end)
@@ -298,10 +299,11 @@ describe("a live request", function()
   end)
 
   it("of a writer that is slow to write stays", function()
-    C.tide_http_limit(server, 100000, 100000)
     local connection = ask "/live"
-    local id, now = take(), wait.now()
-    wait.until_true(function() return wait.now() > now + 0.6 end, "more than twice the limits")
+    local id = take()
+    C.tide_clock_advance(100e6) -- more than both limits
+    -- What comes behind an answer is answered in a later turn, which has looked at the deadlines before.
+    for _ = 1, 2 do assert.equal(404, http.get(port, "/none").code) end
     write(id, "late")
     C.tide_http_end(server, id, 200)
     assert.equal("late", http.parse(http.read_all(connection)).body)
@@ -372,8 +374,12 @@ end)
 
 it("the server's thread takes no signal", function()
   local pid = require("tidemill.run.posix").getpid()
-  local list = assert(io.popen(("grep -l '^http$' /proc/%d/task/*/comm"):format(pid))):read "*a"
-  local status = assert(io.open(list:match "(.*)/comm\n$" .. "/status")):read "*a"
+  -- The thread of the server before may still be in the kernel's list.
+  local path = wait.until_true(function()
+    local list = assert(io.popen(("grep -ls '^http$' /proc/%d/task/*/comm"):format(pid))):read "*a"
+    return list:match "^([^\n]+)/comm\n$"
+  end, "one thread of a server")
+  local status = assert(io.open(path .. "/status")):read "*a"
   local blocked = tonumber(status:match "SigBlk:%s*%x*(%x%x%x%x%x%x%x%x)\n", 16)
   for _, number in ipairs { 1, 2, 3, 10, 12, 13, 15, 17 } do -- HUP INT QUIT USR1 USR2 PIPE TERM CHLD
     assert.is_true(bit.band(blocked, 2 ^ (number - 1)) ~= 0, number)

@@ -135,8 +135,13 @@ describe("the zygote", function()
     traced = thread
     go "on"
     assert.equal("joined", hear(), forking:stderr())
-    wait.until_true(function() return (state_of(forking.pid) or "Z"):find "[SZ]" end, "the process to wait")
-    assert.equal("S", state_of(forking.pid), forking:stderr())
+    -- It wakes again and again to look, so its state is read once.
+    local state
+    wait.until_true(function()
+      state = state_of(forking.pid) or "Z"
+      return state:find "[SZ]"
+    end, "the process to wait")
+    assert.equal("S", state, forking:stderr())
     wait.until_true(look_at_end, "the thread's end")
     traced = nil
     local code, _, text = forking:join()

@@ -187,15 +187,12 @@ describe("a damaged store", function()
     assert.equal(0, C.tide_store_commit(store), library.error())
     C.tide_store_close(store)
 
-    local text, values, at = files.read(path), {}, 0
+    -- LMDB leaves copies where no entry is. A value that the file has once is that of an entry.
+    local text, places, values = files.read(path), {}, {}
     assert.is_true(#text / PAGE > 4096)
-    while true do
-      at = text:find(("v"):rep(LENGTH - 20), at + 1, true)
-      if not at then break end
-      values[#values + 1] = at
-      at = at + LENGTH
-    end
-    assert.is_true(#values >= COUNT) -- LMDB leaves copies where no entry is
+    for name, at in text:gmatch "(key %d%d%d%d%d)()vvv" do places[name] = places[name] and "several" or at end
+    for _, at in pairs(places) do values[#values + 1] = at ~= "several" and at or nil end
+    table.sort(values) -- so that TIDE_SEED repeats a run
     local file = assert(io.open(path, "r+b"))
     file:setvbuf "no"
     local function put(place, byte)
@@ -208,21 +205,14 @@ describe("a damaged store", function()
       C.tide_store_close(opened)
       return held
     end
-    local refused = 0
     for _ = 1, 20 do
       local place = values[math.random(#values)] + math.random(0, 99)
       put(place, "w")
-      store = open()
-      if store then
-        assert.equal(COUNT, count(store))
-      else
-        refused = refused + 1
-        assert.is_truthy(library.error():find("(the checksum of a value is wrong)", 1, true), library.error())
-      end
+      assert.is_nil((open()))
+      assert.is_truthy(library.error():find("(the checksum of a value is wrong)", 1, true), library.error())
       put(place, "v")
     end
     file:close()
-    assert.is_true(refused > 10, refused .. " of 20 were refused")
     assert.equal(COUNT, count(assert(open(), library.error())))
   end)
 end)

@@ -2,6 +2,7 @@
 local child = require "spec.support.child"
 local http_client = require "tidemill.cli.http_client"
 local exit_code = require "tidemill.plan.exit_code"
+local port = require "spec.support.port"
 local socket = require "socket"
 
 local listener, address
@@ -67,7 +68,7 @@ describe("a document", function()
   end)
 
   it("where nobody listens is not reached, and the reason names address and remedy", function()
-    listener:close()
+    address = "127.0.0.1:" .. port.keep()
     local body, reason, code = http_client.get(address, "/x")
     assert.is_nil(body)
     assert.equal(exit_code.UNREACHED, code)

@@ -3,6 +3,7 @@
 -- connections are kept.
 local child = require "spec.support.child"
 local http_stub = require "spec.support.http_stub"
+local ports = require "spec.support.port"
 local refusals = require "spec.support.refusals"
 local tide = require "tidemill"
 local refused, raises = refusals.refused, refusals.raises
@@ -206,7 +207,8 @@ describe("tide.registry", function()
   end)
 
   it("tide.registry uses the latest schema that it has while the registry is away", function()
-    local one = registry { url = address, refresh = 1e-9 }
+    local kept = http_stub.start(http_stub.registry(), ports.keep()) -- no other program is there when it is away
+    local one = registry { url = "http://127.0.0.1:" .. kept, refresh = 1e-9 }
     one:register(subject, SCHEMA)
     assert.equal("\0\0\0\0\1\2", one:encode(subject, { x = 1 }))
     child.stop_all()

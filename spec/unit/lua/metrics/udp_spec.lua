@@ -11,13 +11,14 @@ local function sender(host, port, now)
   return made, texts
 end
 
--- A port that nobody listens on.
+-- A port that nobody listens on, and the socket that keeps it from others. It is connected with itself, so that what
+-- comes from elsewhere is refused.
 local function closed_port()
   local taken = socket.udp4()
   assert(taken:setsockname("127.0.0.1", 0))
   local _, port = taken:getsockname()
-  taken:close()
-  return tonumber(port)
+  assert(taken:setpeername("127.0.0.1", port))
+  return tonumber(port), taken
 end
 
 describe("a packet", function()
@@ -35,7 +36,8 @@ describe("a packet", function()
 
   it("is dropped and counted when nobody is there, and the log says so once a minute", function()
     local now = 1000
-    local made, texts = sender("127.0.0.1", closed_port(), function() return now end)
+    local port, taken = closed_port()
+    local made, texts = sender("127.0.0.1", port, function() return now end)
     wait.until_true(function()
       made:send "x:1|c"
       return made.dropped == 3
@@ -49,6 +51,7 @@ describe("a packet", function()
     end, "another one")
     assert.equal(2, #texts)
     made:free()
+    taken:close()
   end)
 
   it("is dropped when the server's name is not known", function()

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
 -- What one engine of several says, and what it is told; the supervisor is played over a real channel.
+local C = require("tidemill.run.ffi").C
 local channel = require "tidemill.cli.engines.channel"
 local cjson = require "cjson"
 local link = require "tidemill.cli.engines.link"
@@ -19,7 +20,10 @@ local function all(from)
 end
 
 describe("one engine of several", function()
-  after_each(testing.close)
+  after_each(function()
+    C.tide_clock_hold(0)
+    testing.close()
+  end)
 
   it("one engine of several publishes its page and its status to the supervisor, and nothing else", function()
     local self, supervisor = made()
@@ -32,6 +36,7 @@ describe("one engine of several", function()
   it("one engine of several says that it is alive once a second, and at once when it is ready", function()
     local self, supervisor = made()
     self.state = "reading"
+    C.tide_clock_hold(C.tide_clock_us())
     for _ = 1, 3 do self:alive(false, "no partitions") end
     self:alive(true, "ready")
     local told = all(supervisor)

@@ -71,6 +71,44 @@ describe("the snapshot of several engines", function()
     assert.equal(100, whole.metrics["consumer.canary.compared"])
   end)
 
+  local function reloaded(number, last, more)
+    return engine(number, seen(100, { revision = last and last.number + 1 or 1,
+      reload = { state = "none", last = last } }), more)
+  end
+
+  it("the snapshot of several engines has the reload that all of them have come to, and the failure of any", function()
+    local done, failed = { number = 2, outcome = "done" }, { number = 3, outcome = "failed", text = "why" }
+    local whole = whole_of(reloaded(1, done), reloaded(2, failed))
+    assert.same({ number = 2, outcome = "failed", text = "why", engine = 2 }, whole.reload.last)
+    assert.equal(3, whole.revision)
+    assert.is_nil(whole_of(reloaded(1, done), reloaded(2, nil)).reload.last)
+  end)
+
+  it("the snapshot of several engines has no reload and no revision of an engine that has ended", function()
+    local whole = whole_of(reloaded(1, { number = 2, outcome = "done" }), reloaded(2, nil, { state = "ENDED" }))
+    assert.same({ 2, "done", 3 }, { whole.reload.last.number, whole.reload.last.outcome, whole.revision })
+    whole = whole_of(reloaded(1, nil, { state = "ENDED" }))
+    assert.is_nil(whole.reload)
+    assert.is_nil(whole.revision)
+  end)
+
+  it("the snapshot of several engines has no reload that an engine which is started again may not have come to",
+    function()
+      local function number_with(...)
+        local last = whole_of(...).reload.last
+        return last and last.number
+      end
+      local done = { number = 2, outcome = "done" }
+      for _, state in ipairs { "BACKOFF", "STARTING" } do
+        local lost = engine(1, nil, { state = state, reloaded = 1 })
+        assert.equal(1, number_with(lost, reloaded(2, done)))
+        assert.equal(1, number_with(reloaded(2, done), lost))
+        assert.is_nil(number_with(reloaded(1, done), engine(2, nil, { state = state })))
+      end
+      assert.equal(2, number_with(reloaded(1, done), engine(2, nil, { state = "ENDED" })))
+      assert.equal(2, done.number) -- the snapshot of the engine is as it was
+    end)
+
   it("the snapshot of several engines has the message that has been tried again for longest in any of them", function()
     local one, two, three = seen(1), seen(2), seen(3)
     two.steps[1].retry, three.steps[1].retry = { offset = 2, seconds = 5 }, { offset = 3, seconds = 4 }

@@ -106,6 +106,18 @@ describe("an engine of several", function()
     end
   end)
 
+  it("an engine of several that ends for a renewed certificate starts again, and has done well when all end", function()
+    local one = running()
+    assert.equal("again", (one:ended(exited(state.RENEWED), 0)))
+    assert.equal(75, one.code)
+    for renewed, code in pairs { [state.RENEWED] = 0, [75] = 75 } do
+      one = running()
+      one:stop()
+      assert.equal("done", (one:ended(exited(renewed), 0)))
+      assert.same({ "ENDED", code }, { one.state, state.code_of_all { one } })
+    end
+  end)
+
   it("an engine of several that has no process is at its end at once when all are stopped", function()
     local one = state.new(1)
     assert.is_false(one:stop())
