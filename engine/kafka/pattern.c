@@ -135,9 +135,12 @@ char *tide_kafka_pattern_hidden(const struct tide_source_plan *plan, const char 
 bool tide_kafka_pattern_hides(struct rd_kafka_s *client, const char *topic)
 {
     char list[4096];
-    size_t size = sizeof(list);
+    size_t size = 0;
     char *rest = NULL;
-    if (rd_kafka_conf_get(rd_kafka_conf(client), "topic.blacklist", list, &size))
+    if (rd_kafka_conf_get(rd_kafka_conf(client), "topic.blacklist", NULL, &size))
+        return false; /* there is no list */
+    if (size > sizeof(list) ||
+        rd_kafka_conf_get(rd_kafka_conf(client), "topic.blacklist", list, &size))
         return true; /* the list is too long to be looked at, so it may be hidden */
     for (char *one = strtok_r(list, ",", &rest); one; one = strtok_r(NULL, ",", &rest))
         if (tide_kafka_pattern_matches(one, topic))

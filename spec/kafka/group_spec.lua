@@ -169,29 +169,33 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     inputs.at_least_once(t.output, fed)
   end)
 
-  it("a group of a named engine reads what was added while it was away, however long its coordinator loads", function()
-    local loaded = os.tmpname()
-    os.remove(loaded)
-    finally(function() os.remove(loaded) end)
-    local function named(options)
-      return engine.start(t:definition { source = { pattern = "^" .. t.input .. "$", instance = "one",
-        rdkafka = { ["session.timeout.ms"] = 30000 } }, commit = { policy = { min_time = "100ms" } } }, options)
-    end
-    local run = named()
-    feed(100)
-    wait_committed()
-    run:drain()
-    kafka.add_partitions(t.input, 10)
-    feed(1000)
-    run = named { program = faults.folder .. "/tidemill", args = { "--log-level", "debug" },
-      env = { TIDE_FAULTS = "unowned.ask=1:shut:" .. loaded } }
-    wait.until_true(function() -- more often than it asks in vain where nothing says that it passes
-      return select(2, run:stderr():gsub("whether each partition is read is asked again", "")) > 5
-    end, function() return "further questions: " .. run:stderr() end)
-    assert(io.open(loaded, "w")):close()
-    run:wait_for "no member reads"
-    wait_committed()
-    run:drain()
-    inputs.at_least_once(t.output, fed)
-  end)
+  for _, how in ipairs { "name", "pattern" } do
+    it(("a group of a named engine reads what was added to a topic given by its %s while it was away, however long "
+      .. "its coordinator loads"):format(how), function()
+      local loaded = os.tmpname()
+      os.remove(loaded)
+      finally(function() os.remove(loaded) end)
+      local function named(options)
+        return engine.start(t:definition { source = { pattern = how == "pattern" and "^" .. t.input .. "$" or nil,
+          instance = "one", rdkafka = { ["session.timeout.ms"] = 30000 } },
+          commit = { policy = { min_time = "100ms" } } }, options)
+      end
+      local run = named()
+      feed(100)
+      wait_committed()
+      run:drain()
+      kafka.add_partitions(t.input, 10)
+      feed(1000)
+      run = named { program = faults.folder .. "/tidemill", args = { "--log-level", "debug" },
+        env = { TIDE_FAULTS = "unowned.ask=1:shut:" .. loaded } }
+      wait.until_true(function() -- more often than it asks in vain where nothing says that it passes
+        return select(2, run:stderr():gsub("whether each partition is read is asked again", "")) > 5
+      end, function() return "further questions: " .. run:stderr() end)
+      assert(io.open(loaded, "w")):close()
+      run:wait_for "no member reads"
+      wait_committed()
+      run:drain()
+      inputs.at_least_once(t.output, fed)
+    end)
+  end
 end)
