@@ -288,7 +288,7 @@ int tide_engine_run(struct tide_engine *engine, int64_t timeout_us, struct tide_
         now_us = tide_meter_charge(engine, reading ? TIDE_TIME_POLL : TIDE_TIME_OTHER);
         tide_meter_waited(engine, since_us, now_us);
         if (now_us >= until_us && (timeout_us > 0 || !engine->chain.progress)) {
-            /* What came while this process was stopped came before what the caller does for the time that has passed. */
+            /* What came while this process was stopped came before what the caller does for the time that passed. */
             tide_engine_read_signals(engine);
             break;
         }

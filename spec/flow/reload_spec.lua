@@ -2,7 +2,9 @@
 -- `tidemill run` whose transforms are loaded anew while it runs (SIGHUP): what takes over and when, what is refused and
 -- named, and that no message is lost or comes twice.
 local cjson = require "cjson"
+local child = require "spec.support.child"
 local gate = require "spec.support.gate"
+local http_stub = require "spec.support.http_stub"
 local piped_run = require "spec.support.piped_run"
 local port = require "spec.support.port"
 local process = require "spec.support.process"
@@ -66,6 +68,7 @@ end
 describe("a reload", function()
   after_each(function()
     piped_run.stop()
+    child.stop_all()
     gate.remove_all()
   end)
 
@@ -199,6 +202,25 @@ describe("a reload", function()
     end
     assert.equal(66, (process.run { PROGRAM, "reload", "nowhere.lua" }))
     assert.same({ done = 1, failed = 0, revision = 2 }, finish())
+  end)
+
+  -- Each look at the pipeline is a connection: the first before the signal, the second behind it.
+  local function commanded(second)
+    local pid = process.start({ "/bin/sh", "-c", "sleep 1000; :", "tidemill", "run" }):pid()
+    local stub = http_stub.start(function(_, _, _, _, look)
+      if look == 2 then return second end
+      return 200, cjson.encode { version = 1, name = "x", pid = pid, revision = look == 1 and 1 or 2,
+        reload = { state = "none", last = look > 1 and { number = 1, outcome = "done" } or nil } }
+    end)
+    return process.run { PROGRAM, "reload", "127.0.0.1:" .. stub }
+  end
+
+  it("a reload by the command outlasts a look that is not answered in time, and no other failure", function()
+    assert.same({ 0, "revision 2 of the transforms runs now\nrevision 2 of the transforms stays\n", "" },
+      { commanded(nil) })
+    local code, out, err = commanded "close"
+    assert.same({ 69, "" }, { code, out })
+    assert.matches("the connection was closed before the answer was complete", err, 1, true)
   end)
 
   it("a reload comes by itself with --watch: when a file is written, replaced, linked to elsewhere, or new", function()
