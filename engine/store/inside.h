@@ -85,7 +85,7 @@ int tide_store_write_failed(struct tide_store *store, int code, const char *what
 void tide_store_name_positions(const char *input, char *to);
 /** Writes and reads four bytes in big endian. */
 void tide_store_number(char *to, uint32_t number);
-uint32_t tide_store_number_at(const char *from);
+uint32_t tide_store_number_at(const char *bytes);
 /** The first entry at the key or, with `behind`, after it: 1 and both, borrowed until the next call for this store; 0 = there is
  * none. */
 int tide_store_seek(struct tide_store *store, MDB_val *key, MDB_val *data, bool behind);

@@ -82,7 +82,7 @@ static int put_text(struct tide_store *store, MDB_val *key, const char *text)
     uint32_t check = tide_store_checksum(key, text, length);
     MDB_val data = {length + sizeof(check), bytes};
     tide_require(data.mv_size <= sizeof(bytes));
-    memcpy(bytes, text, length);
+    memcpy(bytes, text, data.mv_size - sizeof(check));
     memcpy(bytes + length, &check, sizeof(check));
     int status = tide_store_begin(store);
     if (status < 0)

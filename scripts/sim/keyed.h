@@ -13,8 +13,8 @@ enum { SIM_VALUE_MOST = 24 };
 uint32_t sim_state_text(uint32_t state, const struct sim_value *value, char *bytes, uint32_t *kind);
 /** Reads it. */
 struct sim_value sim_state_parse(uint32_t state, uint32_t kind, const char *bytes, uint32_t length);
-/** The value of the record that the worker is at, as its job knows it. */
-struct sim_value sim_state_seen(const struct worker *worker, uint32_t state);
+/** The value of the record that the worker is at, as its job knows it; number: of the state. */
+struct sim_value sim_state_seen(const struct worker *worker, uint32_t number);
 /** The watermark of the record that the worker is at, as its job knows it. */
 int64_t sim_state_watermark(const struct worker *worker);
 /** The job goes on with it. */
@@ -67,18 +67,18 @@ void sim_state_restored(uint32_t number);
 void sim_state_check(void);
 void sim_state_check_end(void);
 
-/* timers.c */
+/* timers.c; number: of a partition */
 
 bool sim_is_timer(const struct tide_record *record);
-int64_t sim_time(uint32_t partition, uint32_t index);
+int64_t sim_time(uint32_t number, uint32_t index);
 /** The newest time of the messages before that index, INT64_MIN = there are none. */
-int64_t sim_newest(uint32_t partition, uint32_t end);
+int64_t sim_newest(uint32_t number, uint32_t end);
 /** The engine takes the message, while this is the value of its key. */
-void sim_timer_taken(uint32_t partition, uint32_t index, const struct sim_value *value);
+void sim_timer_taken(uint32_t number, uint32_t index, const struct sim_value *value);
 /** Another member of the group has processed the message: fires what is due then. */
-void sim_timers_other(uint32_t partition, uint32_t index);
+void sim_timers_other(uint32_t number, uint32_t index);
 /** The partition begins at its first message. */
-void sim_timers_assigned(uint32_t partition);
+void sim_timers_assigned(uint32_t number);
 /** A message writes this value behind `seen`: sets its timer, keeps the one that is there, or takes it back. */
 void sim_timer_set(const struct item *item, const struct sim_value *seen, struct sim_value *made);
 /** A worker sees the value at a message, and it counts: the watermark must be that of the messages before it. */
@@ -88,6 +88,6 @@ void sim_timer_check_seen(const struct worker *worker, const struct item *item,
 void sim_timer_see(const struct worker *worker, struct sim_value *made);
 void sim_timer_fired(struct worker *worker);
 /** The value of a key behind the messages before `end`: when nothing more was read, it has no timer that is due. */
-void sim_timer_check_behind(uint32_t partition, uint32_t end, const struct sim_value *value);
+void sim_timer_check_behind(uint32_t number, uint32_t end, const struct sim_value *value);
 
 #endif

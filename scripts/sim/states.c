@@ -14,7 +14,7 @@
 #include "chain/offsets.h"
 #include "keyed.h"
 
-static const char *const STATES[] = {"s", "t"};
+static const char *const STATES[MAX_STATES] = {"s", "t"};
 
 /* ---- the model ---- */
 
@@ -162,6 +162,7 @@ void sim_state_committed(uint32_t number, int64_t offset)
 static struct sim_value accepted_value(uint32_t state, uint32_t number, uint32_t key)
 {
     struct tide_store_value value = {0};
+    tide_require(state < MAX_STATES);
     int found = tide_engine_look(sim.engine, STATES[state], (int32_t)number, sim_key_text(key), 1,
                                  &value);
     if (found < 0)
