@@ -286,6 +286,13 @@ bool tide_kafka_is_mock(struct rd_kafka_s *client)
     return mock;
 }
 
+bool tide_kafka_coordinator_is_away(int error)
+{
+    return error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
+           error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
+}
+
 const char *tide_rdkafka_version(void)
 {
     return rd_kafka_version_str();

@@ -42,5 +42,8 @@ struct rd_kafka_s *tide_kafka_client_new(enum tide_kafka_client_type type,
                                          struct rd_kafka_conf_s *conf, const char *who);
 /** Its brokers are librdkafka's mock cluster, which knows only some requests. */
 bool tide_kafka_is_mock(struct rd_kafka_s *client);
+/** The coordinator of a group moves, or loads what it knows of its groups: that ends, however long it takes. `error` is
+ * librdkafka's. */
+bool tide_kafka_coordinator_is_away(int error);
 
 #endif

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "kafka/client.h"
 #include "kafka/kafka.h"
 #include "kafka/known_topics.h"
 #include "kafka/leaders.h"
@@ -206,11 +207,7 @@ static int ask_coordinator(struct attempt *attempt, int timeout_ms)
     rd_kafka_topic_partition_list_destroy(list);
     if (error == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
         return tide_fail(TIDE_ECONFIG, "group \"%s\": %s", reach->group, rd_kafka_err2str(error));
-    return error < 0 || error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
-                   error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
-                   error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR
-               ? TIDE_BUSY
-               : TIDE_OK;
+    return error < 0 || tide_kafka_coordinator_is_away(error) ? TIDE_BUSY : TIDE_OK;
 }
 
 /* The failure, when the time is over: names whoever did not answer. */

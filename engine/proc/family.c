@@ -159,38 +159,23 @@ static _Noreturn void leave(struct tide_zygote *zygote)
     _exit(0);
 }
 
-/* A worker that runs its `close` hooks. */
-struct leaver {
-    struct tide_stall_processor first; /* at the first look */
-    int64_t ran_ns;                    /* at the last look ... */
-    int64_t ran_us;                    /* ... and when it was first seen to have run for so long */
-};
-
-/* How much of the time since `from_us` it has had: all but that for which it was ready to run and had no processor. The
- * kernel tells of such a wait when it is over (see tide_stall_excuse). */
-static int64_t had_us(struct leaver *leaver, int32_t pid, int64_t from_us, int64_t now_us)
-{
-    struct tide_stall_processor now = tide_stall_processor(pid);
-    if (leaver->ran_us == 0)
-        leaver->first = now;
-    if (leaver->ran_us == 0 || now.ran_ns != leaver->ran_ns)
-        leaver->ran_us = now_us;
-    leaver->ran_ns = now.ran_ns;
-    if (now.delay_us < 0 || leaver->first.delay_us < 0)
-        return now_us - from_us;
-    int64_t waits_us = now.ready ? now_us - leaver->ran_us : 0;
-    return now_us - from_us - (now.delay_us - leaver->first.delay_us) - waits_us;
-}
-
-/* Whether a worker is there that has time left. */
-static bool awaits_worker(const struct tide_zygote *zygote, struct leaver *leavers, int64_t from_us,
-                          int64_t patience_us)
+/* Whether a worker is there that has time left for its `close` hooks. leavers: of the workers. */
+static bool awaits_worker(const struct tide_zygote *zygote, struct tide_stall *leavers,
+                          int64_t from_us, int64_t patience_us)
 {
     int64_t now_us = tide_clock_us();
     bool awaits = false;
     for (uint32_t i = 0; i < zygote->workers; i++) {
         int32_t pid = zygote->children[i].pid;
-        awaits |= pid > 0 && had_us(&leavers[i], pid, from_us, now_us) < patience_us;
+        if (pid <= 0)
+            continue;
+        struct tide_stall_processor now = tide_stall_processor(pid);
+        if (leavers[i].asked_us == 0) {
+            leavers[i].asked_us = from_us;
+            leavers[i].asked = now;
+        }
+        tide_stall_await(&leavers[i], &now, now_us, INT64_MAX);
+        awaits |= leavers[i].awaited_us < patience_us;
     }
     return awaits && now_us - from_us < MOST_TIMES * patience_us;
 }
@@ -209,7 +194,7 @@ static void tell_cut_off(const struct tide_zygote *zygote)
 void tide_family_leave(struct tide_zygote *zygote, int64_t patience_us)
 {
     int64_t from_us = tide_clock_us();
-    struct leaver *leavers = tide_alloc(sizeof(*leavers) * zygote->workers);
+    struct tide_stall *leavers = tide_alloc(sizeof(*leavers) * zygote->workers);
     struct pollfd fd = {zygote->signals, POLLIN, 0};
     struct tide_zygote_event ignored;
     for (;;) {

@@ -89,47 +89,48 @@ bool tide_stall_wants_processor(struct tide_stall *stall, int64_t limit_us)
     return wants;
 }
 
-/* The kernel adds a wait to the delay when it is over. One that lasts shows in that the worker is ready and has not run since:
- * then it has waited all that time. */
+/* How much of the time between two looks the process waited for a processor; 0 also where the kernel does not tell. It adds
+ * a wait to the delay when that is over. One that lasts shows in that the process is ready and has not run since: then it has
+ * waited all that time. */
+static int64_t waited_us(const struct tide_stall_processor *before,
+                         const struct tide_stall_processor *now, int64_t since_us)
+{
+    if (before->delay_us < 0 || now->delay_us < 0)
+        return 0;
+    bool waits = now->ready && now->ran_ns == before->ran_ns;
+    return waits ? since_us : now->delay_us - before->delay_us;
+}
+
 bool tide_stall_excuse(struct tide_stall *stall, const struct tide_stall_processor *now,
                        int64_t limit_us)
 {
-    bool waits = now->ready && now->ran_ns == stall->before.ran_ns;
-    int64_t waited_us = waits ? stall->stalled_us - stall->before_us
-                              : now->delay_us - stall->before.delay_us;
-    if (stall->before.delay_us < 0 || now->delay_us < 0 || waited_us <= 0)
+    int64_t off_us = waited_us(&stall->before, now, stall->stalled_us - stall->before_us);
+    if (off_us <= 0)
         return false;
     stall->before = *now;
-    stall->stalled_us = waited_us < stall->stalled_us ? stall->stalled_us - waited_us : 1;
+    stall->stalled_us = off_us < stall->stalled_us ? stall->stalled_us - off_us : 1;
     stall->before_us = stall->stalled_us;
     stall->stalled = stall->stalled_us > limit_us;
     return !stall->stalled;
 }
 
-/* How much of the time since it was asked counts. 0 also while a wait for a processor lasts, which the kernel adds to the delay
- * when it is over. */
-static int64_t unhindered_us(const struct tide_stall *stall, const struct tide_stall_processor *now,
-                             int64_t since_us)
+/* Where nothing counts, the next look goes back as far as this one: the delay has the whole wait when it is over. */
+void tide_stall_await(struct tide_stall *stall, const struct tide_stall_processor *now,
+                      int64_t now_us, int64_t most_us)
 {
-    const struct tide_stall_processor *before = &stall->asked;
-    if (before->delay_us < 0 || now->delay_us < 0)
-        return since_us;
-    if (now->ready && now->ran_ns == before->ran_ns)
-        return 0;
-    int64_t waited_us = now->delay_us - before->delay_us;
-    return waited_us < since_us ? since_us - waited_us : 0;
+    int64_t since_us = now_us - stall->asked_us;
+    since_us -= waited_us(&stall->asked, now, since_us);
+    if (since_us <= 0)
+        return;
+    stall->asked_us = now_us;
+    stall->asked = *now;
+    stall->awaited_us += since_us < most_us ? since_us : most_us;
 }
 
-/* Where nothing counts, the next look goes back as far as this one. */
 bool tide_stall_awaits(struct tide_stall *stall, const struct tide_stall_processor *now,
                        int64_t now_us)
 {
-    int64_t since_us = unhindered_us(stall, now, now_us - stall->asked_us);
-    if (since_us <= 0)
-        return true;
-    stall->asked_us = now_us;
-    stall->asked = *now;
-    stall->awaited_us += since_us < WORDS_COUNTED_US ? since_us : WORDS_COUNTED_US;
+    tide_stall_await(stall, now, now_us, WORDS_COUNTED_US);
     return stall->awaited_us < WORDS_US;
 }
 

@@ -44,8 +44,8 @@ struct tide_stall {
     int64_t cpu_us;      /* ... and since then */
     bool stalled;        /* reported: the worker is to be killed */
     bool over_cpu;       /* ... since it used too much processor time */
-    /* of its last words; pool_crash.c asks for them */
-    int64_t asked_us; /* when it was asked for its last words, or looked at since; 0 = not yet */
+    /* of its last words, which pool_crash.c asks for, or of its end (family.c) */
+    int64_t asked_us;                  /* when it was asked, or looked at since; 0 = not yet */
     struct tide_stall_processor asked; /* what tide_stall_processor said by then */
     int64_t awaited_us;                /* how long they have been awaited, as far as it counts */
 };
@@ -69,6 +69,10 @@ bool tide_stall_wants_processor(struct tide_stall *stall, int64_t limit_us);
  * processor has not stood still meanwhile. True: so it is not stalled yet, and it is looked at further. */
 bool tide_stall_excuse(struct tide_stall *stall, const struct tide_stall_processor *now,
                        int64_t limit_us);
+/** One that was asked for something (asked_us, asked) has had time for that since it was looked at last: adds it to awaited_us,
+ * but `most_us` at most. Time in which it had no processor does not count. */
+void tide_stall_await(struct tide_stall *stall, const struct tide_stall_processor *now,
+                      int64_t now_us, int64_t most_us);
 /** One that is to be killed was asked for its last words (asked_us, asked): whether they are awaited further, by what
  * tide_stall_processor says now. While it has no processor it cannot say them, and that time does not count. */
 bool tide_stall_awaits(struct tide_stall *stall, const struct tide_stall_processor *now,

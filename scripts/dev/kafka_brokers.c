@@ -31,31 +31,42 @@ static rd_kafka_AclBinding_t *binding_of(char **arguments, new_binding *make)
     return binding;
 }
 
+/* The answer to the one admin request on the queue. */
+static rd_kafka_event_t *answer_of(rd_kafka_queue_t *queue)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+    if (!event)
+        die(69, "no answer to an admin request");
+    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    return event;
+}
+
+/* The controller answers first, and the broker takes it over some time later: pauses before one more look. */
+static void look_again(double deadline)
+{
+    if (now() > deadline)
+        die(69, "the broker does not take over what it was told");
+    usleep(10000);
+}
+
 /* Whether the broker goes by such a permission now. */
 static bool is_allowed(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arguments)
 {
     rd_kafka_AclBinding_t *filter = binding_of(arguments, rd_kafka_AclBindingFilter_new);
     size_t count = 0;
     rd_kafka_DescribeAcls(client, filter, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
-    if (!event)
-        die(69, "no answer to an admin request");
-    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    rd_kafka_event_t *event = answer_of(queue);
     rd_kafka_DescribeAcls_result_acls(rd_kafka_event_DescribeAcls_result(event), &count);
     rd_kafka_event_destroy(event);
     rd_kafka_AclBinding_destroy(filter);
     return count > 0;
 }
 
-/* The controller answers first, and the broker takes it over some time later. */
 static void wait_until(bool allowed, rd_kafka_t *client, rd_kafka_queue_t *queue, char **arguments)
 {
     double deadline = now() + TIMEOUT_MS / 1000.0;
-    while (is_allowed(client, queue, arguments) != allowed) {
-        if (now() > deadline)
-            die(69, "the broker does not take over what it was told");
-        usleep(10000);
-    }
+    while (is_allowed(client, queue, arguments) != allowed)
+        look_again(deadline);
 }
 
 int allow(char **arguments)
@@ -64,11 +75,8 @@ int allow(char **arguments)
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_AclBinding_t *binding = binding_of(arguments, rd_kafka_AclBinding_new);
     rd_kafka_CreateAcls(client, &binding, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+    rd_kafka_event_t *event = answer_of(queue);
     size_t count = 0;
-    if (!event)
-        die(69, "no answer to an admin request");
-    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
     const rd_kafka_acl_result_t **results = rd_kafka_CreateAcls_result_acls(
         rd_kafka_event_CreateAcls_result(event), &count);
     for (size_t i = 0; i < count; i++) {
@@ -116,10 +124,7 @@ static bool has_settings(rd_kafka_t *client, rd_kafka_queue_t *queue,
 {
     size_t count = 0;
     rd_kafka_DescribeConfigs(client, &broker, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
-    if (!event)
-        die(69, "no answer to an admin request");
-    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    rd_kafka_event_t *event = answer_of(queue);
     const rd_kafka_ConfigResource_t **results = rd_kafka_DescribeConfigs_result_resources(
         rd_kafka_event_DescribeConfigs_result(event), &count);
     if (count != 1 || rd_kafka_ConfigResource_error(results[0]))
@@ -129,8 +134,7 @@ static bool has_settings(rd_kafka_t *client, rd_kafka_queue_t *queue,
     return has;
 }
 
-/* All at once, since a request replaces what was set by the one before. As with permissions, the controller answers
- * first. */
+/* All at once, since a request replaces what was set by the one before. */
 int set_broker(char **arguments)
 {
     size_t count = 0;
@@ -147,20 +151,14 @@ int set_broker(char **arguments)
         check(rd_kafka_ConfigResource_set_config(broker, *property, equals + 1), *property);
     }
     rd_kafka_AlterConfigs(client, &broker, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
-    if (!event)
-        die(69, "no answer to an admin request");
-    check(rd_kafka_event_error(event), rd_kafka_event_error_string(event));
+    rd_kafka_event_t *event = answer_of(queue);
     const rd_kafka_ConfigResource_t **results = rd_kafka_AlterConfigs_result_resources(
         rd_kafka_event_AlterConfigs_result(event), &count);
     for (size_t i = 0; i < count; i++) {
         if (rd_kafka_ConfigResource_error(results[i]))
             die(69, "%s", rd_kafka_ConfigResource_error_string(results[i]));
     }
-    while (!has_settings(client, queue, broker)) {
-        if (now() > deadline)
-            die(69, "the broker does not take over what it was told");
-        usleep(10000);
-    }
+    while (!has_settings(client, queue, broker))
+        look_again(deadline);
     return 0;
 }

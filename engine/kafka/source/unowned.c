@@ -12,6 +12,7 @@
 #include "base/fault.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "kafka/client.h"
 #include "kafka/pattern.h"
 #include "kafka/source/assignment.h"
 #include "kafka/source/inside.h"
@@ -73,14 +74,6 @@ static int look_at(struct look *look, const struct rd_kafka_group_info *group)
     return status;
 }
 
-/* The coordinator moves, or loads what it knows of its groups: that ends, however long it takes. */
-static bool is_passing(rd_kafka_resp_err_t error)
-{
-    return error == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS ||
-           error == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
-           error == RD_KAFKA_RESP_ERR_NOT_COORDINATOR;
-}
-
 /* False: another job waits, and this one comes behind it. */
 static bool pause_before_next(const struct look *look)
 {
@@ -111,7 +104,7 @@ static void describe_group(struct tide_blocking_job *job)
     else
         status = tide_fail(TIDE_ETEMPORARY, "%s",
                            error ? rd_kafka_err2str(error) : "no broker knows the group");
-    if (!is_passing(found ? list->groups[0].err : error))
+    if (!tide_kafka_coordinator_is_away(found ? list->groups[0].err : error))
         look->attempts++;
     look->answered = status == TIDE_OK;
     if (!look->answered)

@@ -29,7 +29,7 @@ local function leave(steps)
   for _, step in pairs(steps) do
     for _, close in ipairs(step.closes) do
       local ok, problem = xpcall(close, debug.traceback)
-      if not ok then io.stderr:write("tidemill: close: ", tostring(problem), "\n") end
+      if not ok then io.stderr:write("tidemill: close: " .. tostring(problem) .. "\n") end
     end
   end
   io.stdout:flush()
@@ -127,7 +127,7 @@ function worker.main(zygote, engine, plan)
   own_row = C.tide_zygote_serve(zygote, has_close(steps) and CLOSE_US or 0)
   script_metrics = C.tide_engine_script_metrics(engine)
   local _, problem = xpcall(work, debug.traceback, zygote, steps)
-  io.stderr:write("tidemill: worker: ", tostring(problem), "\n")
+  io.stderr:write("tidemill: worker: " .. tostring(problem) .. "\n")
   C.tide_worker_exit(70)
 end
 

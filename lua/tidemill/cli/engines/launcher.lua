@@ -126,7 +126,7 @@ function launcher.fork(spec)
   local self = { commands = channel.new(its), ends = spec.ends, run = spec.run, blocked = spec.blocked,
     core_dumps = spec.core_dumps, pids = {}, deaths = launcher.signals { CHLD } }
   local done, reason = xpcall(serve, debug.traceback, self)
-  io.stderr:write("tidemill: launcher: ", done and "ended" or tostring(reason), "\n")
+  io.stderr:write("tidemill: launcher: " .. (done and "ended" or tostring(reason)) .. "\n")
   posix._exit(INTERNAL)
 end
 
