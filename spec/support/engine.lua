@@ -103,8 +103,16 @@ function methods:signal(name)
   return self.process:signal(name)
 end
 
---- SIGTERM, and the end with code 0.
+-- Before its loop turns, SIGTERM ends it as it ends any program: all may be committed before it has begun.
+local function runs(self)
+  local text = self:stderr()
+  return text:find "assigned" or text:find "info read %d"
+end
+
+--- SIGTERM once it runs, and the end with code 0.
 function methods:drain(seconds)
+  wait.until_true(function() return runs(self) or not self.process:running() end,
+    function() return "a run that has begun: " .. self:stderr() end)
   self:signal("TERM")
   return self:ends_with(0, seconds)
 end
