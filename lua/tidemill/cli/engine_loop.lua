@@ -27,7 +27,7 @@ EngineLoop.__index = EngineLoop
 local TURN = 1 -- seconds that a turn takes at most; an event ends it early
 local MOCK_TURN = 0.01 -- seconds, with a mock Kafka, which is fed between turns
 local QUIET = 0.2 -- seconds without a change of a file that is watched
-local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one
+local BRIEF = 0.001 -- seconds; the least that a turn waits
 local DRAIN = 10 -- seconds for the mock Kafka's last results to arrive
 
 local LEVEL = { error = "TIDE_LOG_ERROR", warn = "TIDE_LOG_WARN", info = "TIDE_LOG_INFO", debug = "TIDE_LOG_DEBUG" }
@@ -50,6 +50,10 @@ end
 local function leave(number)
   io.stdout:flush()
   posix._exit(128 + number)
+end
+
+local function now()
+  return tonumber(tide.C.tide_clock_us()) / 1e6
 end
 
 local on = {}
@@ -109,10 +113,9 @@ end
 -- changed.
 local function look_at_files(self)
   if not self.watched or self.closing then return end
-  local now = tide.C.tide_clock_us()
-  if self.watched:changed() then self.written_us = now end
-  if not self.written_us or now < self.written_us + QUIET * 1e6 then return end
-  self.written_us = nil
+  if self.watched:changed() then self.written = now() end
+  if not self.written or now() < self.written + QUIET then return end
+  self.written = nil
   reload(self)
 end
 
@@ -158,7 +161,6 @@ function on.reload_unchanged(self)
   self:log("TIDE_LOG_INFO", "reload: the files of the transforms are unchanged")
 end
 
--- timeout(1) signals its command, and then the group that the command is in; both together are the first signal.
 function on.signal(self, event)
   local number = event.number
   if self.link then return end -- it came to the whole process group, or to the supervisor too
@@ -169,13 +171,14 @@ function on.signal(self, event)
   end
   if self.closing and not self.renewing then leave(number) end
   self.renewing = nil
-  if not self.signal then self.signal, self.signal_us = number, tide.C.tide_clock_us() end
+  self.stop:came(number, now())
 end
 
-local function obey(self)
-  if self.closing or not self.signal or tide.C.tide_clock_us() < self.signal_us + MOMENT * 1e6 then return end
-  local name = signals.name(self.signal)
-  self:log("TIDE_LOG_INFO", name .. ": finishing what was read; a second one leaves at once")
+-- read: the time up to which all signals have been read.
+local function obey(self, read)
+  local number = not self.closing and self.stop:due(read)
+  if not number then return end
+  self:log("TIDE_LOG_INFO", signals.name(number) .. ": finishing what was read; a second one leaves at once")
   self.closing = true
   self.engine:close()
 end
@@ -213,9 +216,9 @@ end
 
 -- The last results may still be on their way from the mock Kafka to the output.
 local function drain_mock(self)
-  local totals, deadline = self.engine:totals(), tide.C.tide_clock_us() + DRAIN * 1000000
+  local totals, deadline = self.engine:totals(), now() + DRAIN
   while not self.mock:drained(totals) do
-    if tide.C.tide_clock_us() > deadline then
+    if now() > deadline then
       return self:fail(exit_code.INTERNAL, ("mock Kafka: results did not arrive within %d s"):format(DRAIN))
     end
     local complete, reason, code = self.mock:turn(totals)
@@ -225,19 +228,23 @@ end
 
 -- How long the next turn may take; an event ends it early.
 local function turn_time(self)
-  return self.mock and MOCK_TURN or (self.signal and not self.closing) and MOMENT or self.observer:haste()
-    or self.written_us and QUIET / 2 or TURN
+  local left = not self.closing and self.stop:left(now())
+  return self.mock and MOCK_TURN or left and math.max(left, BRIEF) or self.observer:haste()
+    or self.written and QUIET / 2 or TURN
 end
 
 local function loop(self)
   while not self.code do
+    local began = now()
     local event = self.engine:run(turn_time(self))
     local handler = on[event.kind]
     if handler then handler(self, event) end
     if self.link then self.link.state = self.engine:state() end
     look_at_files(self)
     self.observer:turn(event)
-    if not self.code then (self.link and obey_supervisor or obey)(self) end
+    if self.link and not self.code then obey_supervisor(self) end
+    -- Behind any other event there may be a signal that is read.
+    if not (self.link or self.code) and event.kind == "nothing" then obey(self, began) end
     if self.mock and not self.code then turn_mock(self) end
   end
   if self.mock and self.code == exit_code.OK then drain_mock(self) end
@@ -293,8 +300,8 @@ end
 --- code, and true when it is to begin anew (a certificate was renewed).
 function engine_loop.run(plan, options, link)
   engine_loop.log(options)
-  local self = setmetatable({ on_terminal = progress.on_terminal(), link = link, plan = plan, mark = plan.mark },
-    EngineLoop)
+  local self = setmetatable({ on_terminal = progress.on_terminal(), link = link, plan = plan, mark = plan.mark,
+    stop = signals.stop() }, EngineLoop)
   local reason, status
   plan.warn = function(text) tide.C.tide_log_text("TIDE_LOG_WARN", text) end
   self.engine, reason, status = engine.new(plan)

@@ -36,7 +36,6 @@ local SIGPIPE, IGNORE = 13, ffi.cast("void *", 1)
 local POLLIN, POLLOUT = 1, 4
 local SI_CODE, SI_INT, SI_QUEUE = 2, 11, 2 ^ 32 - 1 -- the fields of struct signalfd_siginfo, and -1
 local SECOND, SHORT = 1, 0.1 -- seconds of a turn at most; the latter while somebody waits for an answer
-local MOMENT = 0.05 -- seconds: signals that follow each other so soon count as one (cli/engine_loop.lua)
 
 local log = whole.log
 
@@ -218,7 +217,7 @@ local function on_signal(self, number, value)
     return log("TIDE_LOG_WARN", ("%s means nothing to tidemill"):format(signals.name(number)))
   end
   if self.signalled then leave(self, number) end
-  if not self.signal then self.signal, self.signal_at = number, now() end
+  self.stop:came(number, now())
 end
 
 local function read_signals(self)
@@ -228,11 +227,12 @@ local function read_signals(self)
   end
 end
 
--- timeout(1) signals its command, and then the group that the command is in; both together are the first signal.
-local function obey(self)
-  if self.signalled or not self.signal or now() < self.signal_at + MOMENT then return end
+-- read: the time up to which all signals have been read.
+local function obey(self, read)
+  local number = not self.signalled and self.stop:due(read)
+  if not number then return end
   self.signalled = true
-  log("TIDE_LOG_INFO", signals.name(self.signal) .. ": finishing what was read; a second one leaves at once")
+  log("TIDE_LOG_INFO", signals.name(number) .. ": finishing what was read; a second one leaves at once")
   stop_all(self)
 end
 
@@ -252,7 +252,8 @@ end
 
 local function until_next(self)
   local next_time = self.second
-  if self.signal and not self.signalled then next_time = math.min(next_time, self.signal_at + MOMENT) end
+  local left = not self.signalled and self.stop:left(now())
+  if left then next_time = math.min(next_time, now() + left) end
   if self.whole:busy() or self.commands.ended then next_time = math.min(next_time, now() + SHORT) end
   for _, one in ipairs(self.engines) do
     if one.state == "BACKOFF" then next_time = math.min(next_time, one.due) end
@@ -269,12 +270,13 @@ end
 
 local function turn(self)
   wait(self, until_next(self))
+  local woken = now()
   read_signals(self)
   for _, one in ipairs(self.engines) do
     if one.pid then read_engine(self, one) end
   end
   read_launcher(self)
-  obey(self)
+  obey(self, woken)
   for _, one in ipairs(self.engines) do
     if one:is_due(now()) then start(self, one) end
   end
@@ -337,7 +339,8 @@ function engines.run(plan, options)
   posix.tide_posix_signal(SIGPIPE, IGNORE)
   if plan.c.secret_variable_count > 0 then tide.C.tide_secret_hold() end -- they are in the environment of this process
   local self = { plan = plan, engines = {}, reloads = reloads.new(), handled = handled(), second = now() + SECOND,
-    on_terminal = progress.on_terminal(), info = ffi.new("uint32_t[32]"), -- a struct signalfd_siginfo
+    on_terminal = progress.on_terminal(), stop = signals.stop(),
+    info = ffi.new("uint32_t[32]"), -- a struct signalfd_siginfo
     fds = ffi.new("struct tide_posix_pollfd[?]", plan.tables.engines + 2) }
   self.signals = launcher.signals(self.handled)
   local reason = fork_launcher(self, options)
