@@ -265,8 +265,8 @@ static void raise_file_limit(const struct tide_plan *plan)
     struct rlimit limit;
     rlim_t need = OTHER_FILES;
     for (uint32_t i = 0; i < plan->pool_count; i++)
-        need += 8 * (rlim_t)slots_of(plan, i); /* sockets and pipes, of which half are closed later,
-                                                  what each is killed by, script metrics */
+        need += 8 * (rlim_t)slots_of(plan, i); /* both ends of its sockets and pipe, what its
+                                                  worker is killed by, script metrics */
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const struct tide_step_plan *step = &plan->steps[i];
         if (step->pool < plan->pool_count)

@@ -127,7 +127,12 @@ fail:
 
 void tide_connector_detach(struct tide_connector *connector)
 {
-    close_all(connector->inner, connector->channels);
+    close_all(&connector->inner[connector->channels - 1], 1);
+}
+
+int tide_connector_of_worker(const struct tide_connector *connector, uint32_t worker)
+{
+    return connector->inner[worker];
 }
 
 bool tide_connector_lost(const struct tide_connector *connector)
@@ -162,22 +167,23 @@ void tide_connector_free(struct tide_connector *connector)
 
 /* ---- in the zygote and in workers ---- */
 
-uint32_t tide_connector_descriptors(const struct tide_connector *connector, int *descriptors)
+void tide_connector_close_slots(struct tide_connector *connector)
 {
-    memcpy(descriptors, connector->inner, sizeof(int) * connector->channels);
-    return connector->channels;
+    close_all(connector->inner, connector->channels - 1);
+}
+
+int tide_connector_of_zygote(const struct tide_connector *connector)
+{
+    return connector->inner[connector->channels - 1];
 }
 
 void tide_connector_enter_zygote(const struct tide_connector *connector)
 {
-    tide_client_enter(connector->inner[connector->channels - 1]);
+    tide_client_enter(tide_connector_of_zygote(connector));
 }
 
-void tide_connector_enter_worker(const struct tide_connector *connector, uint32_t worker)
+void tide_connector_enter_worker(struct tide_connector *connector, int socket)
 {
-    for (uint32_t i = 0; i < connector->channels; i++) {
-        if (i != worker)
-            close(connector->inner[i]);
-    }
-    tide_client_enter(connector->inner[worker]);
+    tide_connector_detach(connector);
+    tide_client_enter(socket);
 }

@@ -50,8 +50,10 @@ struct tide_connector *tide_connector_new(struct tide_loop *loop,
                                           const struct tide_plan_sandbox *plan,
                                           const struct tide_sandbox_support *support,
                                           uint32_t workers);
-/** Closes what the zygote has, once it is forked. */
+/** Closes the socket of the zygote, once that is forked. */
 void tide_connector_detach(struct tide_connector *connector);
+/** The socket of a worker slot, which its workers are given. */
+int tide_connector_of_worker(const struct tide_connector *connector, uint32_t worker);
 /** Whether the connector has ended, which it never does by itself. */
 bool tide_connector_lost(const struct tide_connector *connector);
 int32_t tide_connector_pid(const struct tide_connector *connector);
@@ -60,11 +62,13 @@ void tide_connector_free(struct tide_connector *connector);
 
 /* ---- in the zygote and in workers ---- */
 
-/** What stays open in the zygote: writes one descriptor for each slot and one more, and returns how many. */
-uint32_t tide_connector_descriptors(const struct tide_connector *connector, int *descriptors);
+/** Closes the sockets of the slots: no zygote has any. */
+void tide_connector_close_slots(struct tide_connector *connector);
+/** The socket that stays open in the zygote. */
+int tide_connector_of_zygote(const struct tide_connector *connector);
 /** From now on connect() is carried out by the connector. Before any user code. */
 void tide_connector_enter_zygote(const struct tide_connector *connector);
-/** The same in the worker of a slot, which keeps no other's socket. */
-void tide_connector_enter_worker(const struct tide_connector *connector, uint32_t worker);
+/** The same in a worker, with the socket of its slot, which is its own from now on. The zygote's is closed. */
+void tide_connector_enter_worker(struct tide_connector *connector, int socket);
 
 #endif

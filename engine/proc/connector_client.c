@@ -21,6 +21,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "proc/connector_inside.h"
 
 enum { BY_FILTER = 1 }; /* SYS_SECCOMP, whose header cannot be included beside the C library's */
@@ -84,24 +85,14 @@ static int await_answer(uint64_t number, int *fd)
 {
     for (;;) {
         struct tide_connect_answer answer = {0};
-        union {
-            struct cmsghdr head;
-            char bytes[CMSG_SPACE(sizeof(int))];
-        } control;
-        struct iovec part = {&answer, sizeof(answer)};
-        struct msghdr message = {.msg_iov = &part,
-                                 .msg_iovlen = 1,
-                                 .msg_control = control.bytes,
-                                 .msg_controllen = sizeof(control.bytes)};
-        ssize_t size = recvmsg(client.fd, &message, MSG_CMSG_CLOEXEC);
+        int fds[TIDE_DESCRIPTORS];
+        uint32_t count;
+        ssize_t size = tide_descriptors_receive(client.fd, &answer, sizeof(answer), 0, fds, &count);
         if (size < 0 && errno == EINTR)
             continue;
         if (size <= 0)
             return ENETDOWN;
-        struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-        *fd = -1;
-        if (head && head->cmsg_type == SCM_RIGHTS)
-            memcpy(fd, CMSG_DATA(head), sizeof(*fd));
+        *fd = count > 0 ? fds[0] : -1;
         if (answer.number == number) /* else it is for a worker that had this slot before */
             return answer.error;
         if (*fd >= 0)

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/status.h"
 #include "proc/connector.h"
 #include "proc/connector_inside.h"
@@ -76,19 +77,8 @@ static bool may_reach(const struct tide_connector_server *server,
 
 static bool send_answer(int channel, const struct tide_connect_answer *answer, int fd)
 {
-    union {
-        struct cmsghdr head;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct iovec part = {(void *)answer, sizeof(*answer)};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
-        control.head = (struct cmsghdr){CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
-        message.msg_control = control.bytes;
-        message.msg_controllen = sizeof(control.bytes);
-    }
-    return sendmsg(channel, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno == EAGAIN;
+    int failed = tide_descriptors_send(channel, answer, sizeof(*answer), &fd, fd >= 0 ? 1 : 0);
+    return failed == 0 || failed == EAGAIN;
 }
 
 /* An empty message cannot be told from the end of file but by poll(), which leaves out what is negative. */

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/fault.h"
 #include "base/status.h"
 #include "proc/inside.h"
@@ -35,15 +36,11 @@ struct tide_forker {
 static void close_others(const struct tide_zygote *zygote)
 {
     uint32_t count = 0;
-    int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + zygote->block_count + 4));
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        keep[count++] = zygote->worker_ends[i];
-        keep[count++] = zygote->logs[i].worker_end;
-    }
+    int *keep = tide_alloc(sizeof(int) * (zygote->block_count + 3));
     for (uint32_t i = 0; i < zygote->block_count; i++)
         keep[count++] = zygote->blocks[i]->fd;
     if (zygote->connector)
-        count += tide_connector_descriptors(zygote->connector, keep + count);
+        keep[count++] = tide_connector_of_zygote(zygote->connector);
     keep[count++] = zygote->forker->own_end;
     tide_sandbox_descriptors(keep, count);
     free(keep);
@@ -51,8 +48,7 @@ static void close_others(const struct tide_zygote *zygote)
 
 static void forget(struct tide_zygote *zygote)
 {
-    for (uint32_t i = 0; i < zygote->workers; i++)
-        zygote->engine_ends[i] = zygote->logs[i].engine_end = -1;
+    tide_zygote_close_slots(zygote);
     zygote->engine_end = zygote->zygote_end = -1;
     zygote->log.engine_end = zygote->log.worker_end = -1;
     tide_lookups_free(zygote->lookups); /* of the first zygote */
@@ -60,24 +56,14 @@ static void forget(struct tide_zygote *zygote)
 }
 
 /* False: the engine is gone. */
-static bool receive(int socket, struct tide_forker_request *request, int fds[SENT])
+static bool receive(int socket, struct tide_forker_request *request, int fds[TIDE_DESCRIPTORS])
 {
-    char control[CMSG_SPACE(SENT * sizeof(int))] = "";
-    struct iovec bytes = {request, sizeof(*request)};
-    struct msghdr message = {.msg_iov = &bytes,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof(control)};
+    uint32_t count;
     ssize_t size;
     do
-        size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+        size = tide_descriptors_receive(socket, request, sizeof(*request), 0, fds, &count);
     while (size < 0 && errno == EINTR);
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    if (size != (ssize_t)sizeof(*request) || !head ||
-        head->cmsg_len != CMSG_LEN(SENT * sizeof(int)))
-        return false;
-    memcpy(fds, CMSG_DATA(head), SENT * sizeof(int));
-    return true;
+    return size == (ssize_t)sizeof(*request) && count == SENT;
 }
 
 /* The C library has no name for this flag of fork(). It would only note the thread's number anew, by which nothing of this
@@ -91,7 +77,7 @@ void tide_forker_serve(struct tide_zygote *zygote)
 {
     struct tide_forker *forker = zygote->forker;
     struct tide_forker_request request;
-    int fds[SENT];
+    int fds[TIDE_DESCRIPTORS];
     char name[16] = ""; /* as the kernel has it */
     prctl(PR_GET_NAME, name);
     prctl(PR_SET_NAME, "tidemill-forker");
@@ -112,8 +98,7 @@ void tide_forker_serve(struct tide_zygote *zygote)
             tide_zygote_begin(zygote, forker->engine);
             return;
         }
-        close(fds[0]);
-        close(fds[1]);
+        tide_descriptors_close(fds, SENT);
         (void)send(forker->own_end, &answer, sizeof(answer), MSG_NOSIGNAL);
     }
     _exit(0);
@@ -152,21 +137,9 @@ static int tell_loss(void)
 int tide_forker_ask(struct tide_forker *forker, const struct tide_forker_request *request,
                     int zygote_end, int log_end)
 {
-    struct tide_forker_request copy = *request;
-    int fds[SENT] = {zygote_end, log_end};
-    char control[CMSG_SPACE(sizeof(fds))] = "";
-    struct iovec bytes = {&copy, sizeof(copy)};
-    struct msghdr message = {.msg_iov = &bytes,
-                             .msg_iovlen = 1,
-                             .msg_control = control,
-                             .msg_controllen = sizeof(control)};
-    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-    head->cmsg_level = SOL_SOCKET;
-    head->cmsg_type = SCM_RIGHTS;
-    head->cmsg_len = CMSG_LEN(sizeof(fds));
-    memcpy(CMSG_DATA(head), fds, sizeof(fds));
-    return sendmsg(forker->engine_end, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? tell_loss()
-                                                                                  : TIDE_OK;
+    const int fds[SENT] = {zygote_end, log_end};
+    int failed = tide_descriptors_send(forker->engine_end, request, sizeof(*request), fds, SENT);
+    return failed ? tell_loss() : TIDE_OK;
 }
 
 int tide_forker_answer(struct tide_forker *forker, int32_t *pid)

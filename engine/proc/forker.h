@@ -14,8 +14,8 @@
  *   engine     forker    request            two descriptors: the zygote's end of its socket pair, and of its log
  *   forker     engine    answer             the process id, or errno of the fork
  *
- * Sockets of worker slots, their logs and the connector's channels are those of the first zygote: the forker keeps them open,
- * and each zygote that it forks has them. */
+ * The connector's channel of the zygote is that of the first one: the forker keeps it open, and each zygote that it forks
+ * has it. What belongs to worker slots it does not have (proc/spawn.c). */
 #ifndef TIDE_PROC_FORKER_H
 #define TIDE_PROC_FORKER_H
 

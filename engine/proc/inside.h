@@ -27,7 +27,8 @@ struct tide_zygote {
     uint32_t workers; /* slots, over all pools */
     int engine_end;   /* the zygote's socket pair, -1 = closed */
     int zygote_end;
-    int *engine_ends; /* one socket pair for each slot */
+    int *
+        engine_ends; /* one socket pair for each slot, both in the engine alone: a worker is given its end */
     int *worker_ends;
     struct tide_block **blocks; /* all shared memory of the engine */
     uint32_t block_count;
@@ -105,10 +106,19 @@ int tide_zygote_become(struct tide_zygote *zygote, int32_t parent);
 /** Signals, descriptors, block mappings, the limit of memory: all but the sandbox. */
 void tide_zygote_begin(struct tide_zygote *zygote, int32_t parent);
 
-/** In the zygote: makes the engine's own blocks read-only, and keeps no descriptor of any. */
+/** In the forker and in zygotes: closes what belongs to worker slots. */
+void tide_zygote_close_slots(struct tide_zygote *zygote);
+
+/* ---- spawn.c ---- */
+
+/** In the zygote: makes the engine's own blocks read-only, takes those of worker slots away, and keeps no descriptor of any. */
 int tide_zygote_map_blocks(struct tide_zygote *zygote);
-/** In a worker, right after the fork: takes away what only the workers of other slots may write. */
-void tide_worker_unmap_others(struct tide_zygote *zygote, uint32_t worker);
+/** How many descriptors go with the command SPAWN for this slot: at least one. */
+uint32_t tide_spawn_count(const struct tide_zygote *zygote, uint32_t worker);
+/** In the engine: writes these descriptors, which stay its own. */
+void tide_spawn_descriptors(const struct tide_zygote *zygote, uint32_t worker, int *fds);
+/** In a worker, right after the fork: makes them its own. */
+int tide_spawn_take(struct tide_zygote *zygote, uint32_t worker, const int *fds);
 
 /* ---- child.c ---- */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * engine/proc/protocol.h - what engine, zygote and workers send each other: datagrams over SOCK_SEQPACKET pairs that are
  * made before the fork, one pair for the zygote and one for each worker slot. A slot keeps its sockets when its worker is
- * replaced; `generation` tells the messages of the old worker from those of the new one.
+ * replaced; `generation` tells the messages of the old worker from those of the new one. The worker's end, its log and the
+ * memory that it may write come to it with the command SPAWN, as descriptors (SCM_RIGHTS): see proc/spawn.c.
  *
  *   from     to       what                    answered by
  *   engine   zygote   command SPAWN           event SPAWNED (the process id, or -1 when fork failed)
@@ -32,7 +33,8 @@
 
 #include <stdint.h>
 
-/** Run records [first, end) of a block. Addresses hold in the worker too: all was mapped before the fork. */
+/** Run records [first, end) of a block. Addresses hold in the worker too: all was mapped before the fork, or is mapped
+ * at the address that it had. */
 struct tide_job {
     uint64_t number; /* its report has the same; 0 = no job at all: the worker is to leave */
     uint32_t step;   /* whose functions run */

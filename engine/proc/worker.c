@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/fault.h"
 #include "base/status.h"
 #include "proc/inside.h"
@@ -117,49 +118,44 @@ void tide_zygote_leave_unchanged(struct tide_zygote *zygote, const char *mark)
     _exit(0);
 }
 
-/* It keeps no socket but its own: with another it could answer in the name of another worker, and one that stayed open
- * here would hide the zygote's end from the engine. */
-static void become_worker(struct tide_zygote *zygote, uint32_t worker, uint32_t generation,
-                          int32_t parent)
+/* The zygote's socket is closed, since one that stayed open here would hide the zygote's end from the engine. */
+static void become_worker(struct tide_zygote *zygote, const struct tide_zygote_command *command,
+                          const int *fds, int32_t parent)
 {
+    uint32_t worker = command->worker;
     tide_child_dies_with(parent);
     tide_child_signals(false);
     close(zygote->signals);
     close(zygote->zygote_end);
-    tide_worker_log_enter(&zygote->logs[worker]);
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        if (i != worker)
-            close(zygote->worker_ends[i]);
-        if (zygote->logs[i].worker_end >= 0)
-            close(zygote->logs[i].worker_end);
-    }
-    tide_worker_unmap_others(zygote, worker);
-    int mapped = tide_lookups_enter_worker(zygote->lookups);
+    int status = tide_spawn_take(zygote, worker, fds);
+    if (status == TIDE_OK)
+        status = tide_lookups_enter_worker(zygote->lookups);
     tide_fault("w.fork");
-    zygote->own = zygote->worker_ends[worker];
-    zygote->generation = generation;
+    zygote->generation = command->generation;
     tide_guard_close();
     tide_guard_memory(zygote->memory);
     tide_crash_watch_worker(zygote);
-    if (zygote->connector)
-        tide_connector_enter_worker(zygote->connector, worker);
     zygote->schedstat = open("/proc/self/schedstat", O_RDONLY | O_CLOEXEC);
     tide_limit_worker(&zygote->limits[worker]);
     if (zygote->sandbox.trust == TIDE_TRUST_FULL)
         setpgid(0, 0); /* what it forks dies with it (family.c); in the sandbox it cannot fork */
-    if (mapped < 0 || tide_sandbox_enter_worker(&zygote->sandbox, &zygote->support) < 0)
+    if (status < 0 || tide_sandbox_enter_worker(&zygote->sandbox, &zygote->support) < 0)
         tide_worker_started(zygote, tide_error(), false);
 }
 
-/* Returns true in the new worker. */
-static bool spawn_worker(struct tide_zygote *zygote, const struct tide_zygote_command *command)
+/* Returns true in the new worker. Descriptors are missing when this process has too many open. */
+static bool spawn_worker(struct tide_zygote *zygote, const struct tide_zygote_command *command,
+                         const int *fds, uint32_t count)
 {
-    int32_t parent = getpid();
+    int32_t parent = getpid(), pid = -1;
+    int problem = EMFILE;
     tide_guard_score(true);
-    int32_t pid = tide_fault("z.fork") ? -1 : fork();
-    int problem = errno;
+    if (count == tide_spawn_count(zygote, command->worker)) {
+        pid = tide_fault("z.fork") ? -1 : fork();
+        problem = errno;
+    }
     if (pid == 0) {
-        become_worker(zygote, command->worker, command->generation, parent);
+        become_worker(zygote, command, fds, parent);
         return true;
     }
     tide_guard_score(false);
@@ -202,6 +198,8 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         prctl(PR_SET_PDEATHSIG, SIGCONT);
     for (;;) {
         struct tide_zygote_command command;
+        int given[TIDE_DESCRIPTORS];
+        uint32_t count;
         if (poll(fds, 2, tide_lookups_wait_ms(zygote->lookups)) < 0 && errno != EINTR)
             _exit(-TIDE_EINTERNAL);
         /* Deaths come before commands, so that a command does not meet a child that is gone. */
@@ -210,7 +208,8 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
         turn_lookups(zygote);
         if (!fds[0].revents)
             continue;
-        ssize_t size = recv(zygote->zygote_end, &command, sizeof(command), MSG_DONTWAIT);
+        ssize_t size = tide_descriptors_receive(zygote->zygote_end, &command, sizeof(command),
+                                                MSG_DONTWAIT, given, &count);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             continue;
         /* A size of 0 is the end of file. Anything else that is no command is treated alike, as only an engine that is
@@ -220,8 +219,9 @@ int tide_zygote_serve(struct tide_zygote *zygote, int64_t patience_us)
             tide_family_leave(zygote, patience_us);
         if (command.kind == TIDE_COMMAND_UNUSED)
             tide_lookups_unused(zygote->lookups, command.worker, command.generation);
-        else if (spawn_worker(zygote, &command))
+        else if (spawn_worker(zygote, &command, given, count))
             return (int)command.worker;
+        tide_descriptors_close(given, count);
     }
 }
 

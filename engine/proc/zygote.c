@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/status.h"
@@ -116,13 +117,6 @@ int tide_zygote_fork(struct tide_zygote *zygote)
     zygote->lookups = NULL;
     if (zygote->connector)
         tide_connector_detach(zygote->connector);
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        close(zygote->worker_ends[i]);
-        zygote->worker_ends[i] = -1;
-        if (zygote->logs[i].worker_end >= 0)
-            close(zygote->logs[i].worker_end);
-        zygote->logs[i].worker_end = -1;
-    }
     return zygote->pid;
 }
 
@@ -131,17 +125,25 @@ int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker)
     return zygote->engine_ends[worker];
 }
 
-/* It never waits: a zygote that is stopped must not stop the engine. Who finds its queue full tries again in the next
- * turn, and worker_slot.c notices when that goes on. */
+/* It never waits: a zygote that is stopped must not stop the engine. Who finds its queue full (or the kernel full of
+ * descriptors that are on their way) tries again in the next turn, and worker_slot.c notices when that goes on. */
 int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
                      uint32_t worker, uint32_t generation)
 {
     struct tide_zygote_command command = {kind, worker, generation};
-    ssize_t sent = send(zygote->engine_end, &command, sizeof(command), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent < 0 && errno == EAGAIN)
+    int fds[TIDE_DESCRIPTORS];
+    uint32_t count = kind == TIDE_COMMAND_SPAWN ? tide_spawn_count(zygote, worker) : 0;
+    if (count > TIDE_DESCRIPTORS)
+        return tide_fail(TIDE_ECONFIG, "a pool has %u steps: a worker can have no more than %d",
+                         count, TIDE_DESCRIPTORS);
+    if (count > 0)
+        tide_spawn_descriptors(zygote, worker, fds);
+    int failed = tide_descriptors_send(zygote->engine_end, &command, sizeof(command), fds, count);
+    if (failed == EAGAIN || failed == ETOOMANYREFS)
         return TIDE_BUSY;
-    if (sent < 0)
-        return tide_fail(TIDE_ETEMPORARY, "the zygote does not take commands: %s", strerror(errno));
+    if (failed != 0)
+        return tide_fail(TIDE_ETEMPORARY, "the zygote does not take commands: %s",
+                         strerror(failed));
     return TIDE_OK;
 }
 

@@ -18,12 +18,8 @@ static int enter_sandbox(struct tide_zygote *zygote)
 {
     uint32_t count = 0;
     int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + 6));
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        keep[count++] = zygote->worker_ends[i];
-        keep[count++] = zygote->logs[i].worker_end;
-    }
     if (zygote->connector)
-        count += tide_connector_descriptors(zygote->connector, keep + count);
+        keep[count++] = tide_connector_of_zygote(zygote->connector);
     count += tide_lookups_descriptors(zygote->lookups, keep + count);
     keep[count++] = zygote->zygote_end;
     keep[count++] = zygote->signals;
@@ -40,6 +36,18 @@ static void close_if_open(int *fd)
     *fd = -1;
 }
 
+void tide_zygote_close_slots(struct tide_zygote *zygote)
+{
+    for (uint32_t i = 0; i < zygote->workers; i++) {
+        close_if_open(&zygote->engine_ends[i]);
+        close_if_open(&zygote->worker_ends[i]);
+        close_if_open(&zygote->logs[i].engine_end);
+        close_if_open(&zygote->logs[i].worker_end);
+    }
+    if (zygote->connector)
+        tide_connector_close_slots(zygote->connector);
+}
+
 /* Standard input may be the source, and a script that reads it would take messages away; standard output may be the
  * sink, and what a script prints is no message. The engine's ends are closed, since the end of file by which workers
  * notice that the engine is gone comes only when nobody has them open. */
@@ -53,10 +61,7 @@ void tide_zygote_begin(struct tide_zygote *zygote, int32_t parent)
     sigaddset(&chld, SIGCHLD);
     zygote->signals = signalfd(-1, &chld, SFD_CLOEXEC | SFD_NONBLOCK);
     close_if_open(&zygote->engine_end);
-    for (uint32_t i = 0; i < zygote->workers; i++) {
-        close_if_open(&zygote->engine_ends[i]);
-        close_if_open(&zygote->logs[i].engine_end);
-    }
+    tide_zygote_close_slots(zygote);
     close_if_open(&zygote->log.engine_end);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null >= 0)

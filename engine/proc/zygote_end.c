@@ -113,8 +113,7 @@ static void end_process(struct tide_zygote *zygote)
 {
     if (zygote->loaded && !zygote->slots_elsewhere)
         leave_in_order(zygote);
-    else if (!zygote
-                  ->loaded) /* it is in the user's code, which may have forked, and reads nothing */
+    else /* the user's code may have forked: nothing is left that has what workers of these slots had */
         tide_hold_kill_children(zygote);
     /* Workers have PDEATHSIG, so none outlives the zygote. */
     kill(zygote->pid, SIGKILL);

@@ -55,6 +55,21 @@ fail:
     return NULL;
 }
 
+static void detach(struct tide_block *block)
+{
+    if (block->fd >= 0)
+        close(block->fd);
+    block->fd = -1;
+}
+
+/* In place of what is mapped there. */
+static int map_again(const struct tide_block *block, int protection, int flags, int fd)
+{
+    void *data = mmap(block->data, mapped_size(block), protection,
+                      flags | MAP_NORESERVE | MAP_FIXED, fd, 0);
+    return data == MAP_FAILED ? tide_fail_system("a block mapped anew") : TIDE_OK;
+}
+
 int tide_block_make_read_only(struct tide_block *block)
 {
     char path[32];
@@ -63,30 +78,23 @@ int tide_block_make_read_only(struct tide_block *block)
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return tide_fail_system("a block read-only");
-    /* MAP_FIXED puts it where the writable mapping was that the zygote inherited: so that one is gone, and the
-     * addresses in jobs still hold. */
-    void *data = mmap(block->data, mapped_size(block), PROT_READ,
-                      MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd, 0);
-    int status = TIDE_OK;
-    if (data == MAP_FAILED)
-        status = tide_fail_system("a block read-only");
+    /* It is where the writable mapping was that the zygote inherited: so that one is gone, and the addresses in jobs
+     * still hold. */
+    int status = map_again(block, PROT_READ, MAP_SHARED, fd);
     close(fd);
-    tide_block_detach(block);
+    detach(block);
     return status;
 }
 
-void tide_block_detach(struct tide_block *block)
+int tide_block_reserve(struct tide_block *block)
 {
-    if (block->fd >= 0)
-        close(block->fd);
-    block->fd = -1;
+    detach(block);
+    return map_again(block, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 }
 
-void tide_block_unmap(struct tide_block *block)
+int tide_block_map(struct tide_block *block, int fd)
 {
-    if (block->data != MAP_FAILED)
-        munmap(block->data, mapped_size(block));
-    block->data = MAP_FAILED;
+    return map_again(block, PROT_READ | PROT_WRITE, MAP_SHARED, fd);
 }
 
 bool tide_block_punch(const struct tide_block *block, size_t from, size_t end)
@@ -168,7 +176,8 @@ void tide_block_free(struct tide_block *block)
 {
     if (!block)
         return;
-    tide_block_unmap(block);
-    tide_block_detach(block);
+    if (block->data != MAP_FAILED)
+        munmap(block->data, mapped_size(block));
+    detach(block);
     free(block);
 }

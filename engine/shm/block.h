@@ -3,11 +3,11 @@
  * address that never changes. How much of it is in use, only its owner knows; pages exist once they are touched, and
  * tide_block_trim gives them back. It has no name in /dev/shm, so nothing is left after kill -9. Sizes are in bytes.
  *
- * Who has it mapped, and how (proc/mapping.c sees to it):
- *   worker              engine   zygote      the worker of that slot   other workers
- *   TIDE_BLOCK_ENGINE   write    read-only   read-only                 read-only
- *   a worker slot       write    write       write                     not at all
- * Each has a memfd of its own, so that a worker which makes its mapping larger (mremap) finds nothing behind it. */
+ * Who has it mapped, and how (proc/spawn.c sees to it):
+ *   worker              engine   zygote       the worker of that slot   other workers
+ *   TIDE_BLOCK_ENGINE   write    read-only    read-only                 read-only
+ *   a worker slot       write    not at all   write                     not at all
+ * A worker gets the memfd of its slot with its spawn. Each block has one of its own, so that a worker which makes its mapping larger (mremap) finds nothing behind it. */
 #ifndef TIDE_SHM_BLOCK_H
 #define TIDE_SHM_BLOCK_H
 
@@ -31,10 +31,10 @@ struct tide_block *tide_block_new(size_t max);
 /** In the zygote: maps the same pages at the same address from a read-only descriptor, so that no worker
  * can ever write here (mprotect alone could be undone), and closes the descriptors. */
 int tide_block_make_read_only(struct tide_block *block);
-/** In the zygote: closes the descriptor, keeps the mapping. */
-void tide_block_detach(struct tide_block *block);
-/** In a worker: takes the mapping away, since the block is another worker's. */
-void tide_block_unmap(struct tide_block *block);
+/** In the zygote: takes the mapping away, keeps its addresses free for tide_block_map, and closes the descriptor. */
+int tide_block_reserve(struct tide_block *block);
+/** In the worker that may write here: maps the pages of the memfd `fd` at the reserved addresses. */
+int tide_block_map(struct tide_block *block, int fd);
 /** Gives back the pages beyond `size`, if there are any. Not while a worker has the block. */
 void tide_block_trim(struct tide_block *block, size_t size);
 /** Gives back the whole pages of bytes [from, end). False when the kernel refused. */

@@ -166,17 +166,22 @@ function kernel.input()
   return ffi.cast("char *", at - at % 4096)
 end
 
---- Start and end of each shared mapping that may be written: a list of { from, size }.
-function kernel.shared()
+--- Start and size of each mapping whose rights (as in "rw-s") are of this pattern: a list of { from, size }.
+function kernel.mappings(pattern)
   local list = {}
   for line in io.lines "/proc/self/maps" do
     local from, to, rights = line:match "^(%x+)%-(%x+) (....)"
-    if rights == "rw-s" then
+    if rights:find(pattern) then
       local first, last = tonumber(from, 16), tonumber(to, 16)
       list[#list + 1] = { ffi.cast("char *", ffi.cast("uintptr_t", first)), last - first }
     end
   end
   return list
+end
+
+--- The same of shared ones that may be written.
+function kernel.shared()
+  return kernel.mappings "rw%-s"
 end
 
 --- The descriptor of the socket on which the worker gets its jobs.

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Hostile transforms that come by a reload: they attack while they are loaded, beside the workers of the transforms
--- before, to whose sockets and shared memory the process that loads them has a way. Whether they are refused or take
--- over: the engine stays, no message is lost or comes twice, and the next reload works.
+-- before, of which the process that loads them has nothing. Whether they are refused or take over: the engine stays, no
+-- message is lost, changed or comes twice, and the next reload works.
 local piped_run = require "spec.support.piped_run"
 local wait = require "spec.support.wait"
 
@@ -17,13 +17,21 @@ local function prefix(word, before)
   return ('%sreturn function(m) m.value = "%s " .. m.value return m end\n'):format(before or "", word)
 end
 
--- By name: what the file does while it is loaded. `quiet`: nothing is in flight then, since what the workers have
--- in their blocks is what it writes over (docs/security.md).
+-- By name: what the file does while it is loaded. `loads`: it takes over.
 local attacks = {
   ["writes over all shared memory"] = { [[
-    for _, mapping in ipairs(kernel.shared()) do kernel.ffi.fill(mapping[1], mapping[2], 255) end]], quiet = true },
-  ["fills all shared memory with zeros"] = { [[
-    for _, mapping in ipairs(kernel.shared()) do kernel.ffi.fill(mapping[1], mapping[2], 0) end]], quiet = true },
+    for _, mapping in ipairs(kernel.shared()) do kernel.ffi.fill(mapping[1], mapping[2], 255) end]], loads = true },
+  ["makes all memory writable, and writes there"] = { [[
+    for _, mapping in ipairs(kernel.mappings "..-[sp]") do
+      if kernel.C.mprotect(mapping[1], mapping[2], 3) == 0 then kernel.ffi.fill(mapping[1], 4096, 255) end
+    end]] },
+  ["looks for what the workers have"] = { [[
+    assert(#kernel.shared() == 0, "there is shared memory")
+    local own = kernel.mailbox()
+    for fd = 3, 255 do
+      local kind, size = kernel.ffi.new "int[1]", kernel.ffi.new("unsigned[1]", 4)
+      assert(fd == own or kernel.C.getsockopt(fd, 1, 3, kind, size) < 0, "there is a socket")
+    end]], loads = true },
   ["sends nonsense to each socket"] = { [[
     local bytes = kernel.ffi.new("char[70000]", 1)
     for fd = 3, 255 do
@@ -72,9 +80,10 @@ describe("a hostile transform that comes by a reload", function()
       local before = outcomes()
       run:signal "HUP"
       wait.until_true(function()
-        if not attack.quiet then feed(1) end
+        feed(1)
         return outcomes() > before
       end, function() return "an outcome; " .. run:stderr():sub(-3000) end)
+      if attack.loads then assert.equal(1, said "of the transforms runs now", run:stderr()) end
       feed(20)
       until_through()
       piped_run.write("t.lua", prefix "good")

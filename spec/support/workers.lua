@@ -5,8 +5,8 @@
 local ffi = require "ffi"
 local wait = require "spec.support.wait"
 require "spec.support.child" -- declares signal, _exit
-local C = require("spec.support.headers").declare("base/loop.h", "shm/block.h", "shm/outputs.h", "proc/zygote.h",
-  "proc/pool.h", "proc/inside.h")
+local C = require("spec.support.headers").declare("base/loop.h", "base/descriptors.h", "shm/block.h", "shm/outputs.h",
+  "proc/zygote.h", "proc/pool.h", "proc/inside.h")
 
 ffi.cdef [[
 void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset);

@@ -219,12 +219,12 @@ describe("the zygote", function()
     run = workers.new { load = function(self)
       C.tide_zygote_loaded(self.zygote, nil, false)
       local command, event = ffi.new "struct tide_zygote_command", ffi.new "struct tide_zygote_event"
-      local own, other = self.zygote, victim.pid
-      assert(ffi.C.recv(own.zygote_end, command, ffi.sizeof(command), 0) > 0)
+      local own, other, fds, count = self.zygote, victim.pid, ffi.new "int[253]", ffi.new "uint32_t[1]"
+      assert(C.tide_descriptors_receive(own.zygote_end, command, ffi.sizeof(command), 0, fds, count) > 0)
       event.kind, event.worker, event.generation, event.pid = C.TIDE_ZYGOTE_SPAWNED, 0, command.generation, other
       ffi.C.send(own.zygote_end, event, ffi.sizeof(event), 0)
       local hello = ffi.new("struct tide_hello", { command.generation, C.TIDE_HELLO_READY })
-      ffi.C.send(own.worker_ends[0], hello, ffi.sizeof(hello), 0)
+      ffi.C.send(fds[0], hello, ffi.sizeof(hello), 0)
       while true do wait.pause(1000) end
     end }
     assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote, -1))
@@ -388,7 +388,7 @@ describe("a worker", function()
     end, { pools = { 3 } })
     local ours = 0
     for fd = 3, 200 do ours = ours + (target(fd):find "^socket:" and 1 or 0) end
-    -- the engine has four: one for the zygote and one for each slot; a worker has all others that are open here
-    assert.equal(ours - 4 + 1, sockets - 100)
+    -- the engine has seven: one for the zygote and two for each slot; a worker has all others that are open here
+    assert.equal(ours - 7 + 1, sockets - 100)
   end)
 end)

@@ -16,7 +16,7 @@ void *mmap(void *address, size_t length, int protection, int flags, int fd, long
 
 local MIB, PAGE = 1024 * 1024, 4096
 local SIGBUS, SIGSEGV, EPERM, EACCES, PROT_READ_WRITE = 7, 11, 1, 13, 3
-local F_GETFD, F_ADD_SEALS, F_SEAL_WRITE = 1, 1033, 8
+local F_DUPFD, F_GETFD, F_ADD_SEALS, F_SEAL_WRITE = 0, 1, 1033, 8
 local block
 
 local function new(max)
@@ -194,18 +194,47 @@ describe("a block made read-only", function()
   end)
 end)
 
-describe("a block that is detached", function()
+describe("a block of a worker slot", function()
   after_each(child.stop_all)
 
-  it("a block that is detached can be written by the worker, but has no descriptor there", function()
+  it("a block that is reserved has no descriptor, and its bytes cannot be touched", function()
     block = new(MIB)
     local code, _, text = child.run(function()
-      C.tide_block_detach(block)
-      assert(block.fd == -1)
-      C.tide_block_detach(block) -- again is fine
+      local before = descriptors()
+      assert(C.tide_block_reserve(block) == 0)
+      assert(block.fd == -1 and descriptors() == before - 1)
+      assert(C.tide_block_reserve(block) == 0) -- again is fine
+      assert(ffi.C.mprotect(block.data, MIB, PROT_READ_WRITE) == 0)
+      block.data[5] = 42 -- a page of its own
+    end)
+    assert.equal(0, code, text)
+    assert.equal(0, block.data[5])
+    local _, signal = child.run(function()
+      C.tide_block_reserve(block)
+      block.data[5] = 42
+    end)
+    assert.equal(SIGSEGV, signal)
+  end)
+
+  it("a block that is mapped again can be written by the worker", function()
+    block = new(MIB)
+    local address = block.data
+    local code, _, text = child.run(function()
+      local fd = ffi.C.fcntl(block.fd, F_DUPFD, ffi.cast("int", 100))
+      assert(C.tide_block_reserve(block) == 0)
+      assert(C.tide_block_map(block, fd) == 0 and block.data == address)
       block.data[5] = 42
     end)
     assert.equal(0, code, text)
     assert.equal(42, block.data[5])
+  end)
+
+  it("a block that cannot be mapped again is a failure", function()
+    block = new(MIB)
+    local code, _, text = child.run(function()
+      assert(C.tide_block_reserve(block) == 0)
+      assert(C.tide_block_map(block, -1) < 0)
+    end)
+    assert.equal(0, code, text)
   end)
 end)

@@ -148,7 +148,7 @@ describe("output blocks", function()
     new(2, 2)
     local mine, other = take(0), take(1)
     local code, signal = child.run(function()
-      C.tide_block_unmap(C.tide_outputs_memory(outputs, 1))
+      C.tide_block_reserve(C.tide_outputs_memory(outputs, 1))
       mine.output.progress = 5
       other.output.progress = 6
     end)
