@@ -27,9 +27,8 @@ struct tide_zygote {
     uint32_t workers; /* slots, over all pools */
     int engine_end;   /* the zygote's socket pair, -1 = closed */
     int zygote_end;
-    int *
-        engine_ends; /* one socket pair for each slot, both in the engine alone: a worker is given its end */
-    int *worker_ends;
+    int *engine_ends; /* one socket pair for each slot */
+    int *worker_ends; /* the engine has these too, and gives each worker its own (spawn.c) */
     struct tide_block **blocks; /* all shared memory of the engine */
     uint32_t block_count;
     uint64_t load_memory; /* bytes that loading the user's code may take, 0 = no limit */

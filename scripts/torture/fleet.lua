@@ -17,6 +17,7 @@ local metatable = { __index = methods }
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
 fleet.PROGRAM = PROGRAM
 local PIPELINE = "scripts/torture/pipeline.lua"
+local TRY_AGAIN = 75 -- an exit code
 
 --- settings: dir (of logs, reports and the journal), journal (its path), parameters (of the pipeline, by name), second
 --- (a topic), keyed (what they keep for each key: counts, windows; nil = nothing).
@@ -92,6 +93,13 @@ local function read_report(self, engine)
   if #text > 0 then self.reports[#self.reports + 1] = cjson.decode(text) end
 end
 
+-- A request to join of the process before it, which was killed, may reach the broker behind its own: then it is started
+-- again, as its exit code says.
+local function met_late_request(engine, code, words)
+  return engine.static and engine.life > 1 and code == TRY_AGAIN
+    and words:find("another request to join as instance", 1, true)
+end
+
 -- Keeps the log and the report of an engine that has ended. An exit code that was not expected is a problem.
 local function collect(self, engine)
   local code, words = engine.process:code(), engine.process:stderr()
@@ -100,7 +108,7 @@ local function collect(self, engine)
   engine.process = nil
   self.by_run[engine.run] = nil
   journal.write(self.settings.journal, engine.run, "ended", code)
-  if not engine.expected[code] then
+  if not engine.expected[code] and not met_late_request(engine, code, words) then
     local last = words:match("([^\n]*\n[^\n]*\n[^\n]*)\n*$") or words
     table.insert(self.problems, ("engine %s ended with code %d: %s"):format(engine.run, code, last))
   end

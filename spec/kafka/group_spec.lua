@@ -12,14 +12,14 @@ local COUNT = 40000
 kafka.describe("a group", { partitions = 8 }, function(t)
   -- A member whose worker takes about 50 us a message, so that the load lasts. Default: a session of 2 s, so that the
   -- others soon have the partitions of one that died.
-  local function member(instance, session_ms)
+  local function member(instance, session_ms, debug)
     return engine.start(t:definition {
-      source = { instance = instance,
-        rdkafka = { ["session.timeout.ms"] = session_ms or 2000, ["heartbeat.interval.ms"] = 300 } },
+      source = { instance = instance, rdkafka = { ["session.timeout.ms"] = session_ms or 2000,
+        ["heartbeat.interval.ms"] = 300, debug = debug and "cgrp" or nil } },
       commit = { policy = { min_time = "100ms" } },
       task = "function(message) local x = 0; for i = 1, 20000 do x = x + i % 7 end; return message end",
       task_options = { processes = 1, max_batch_size = 100 }, settings = { join_timeout = "10min" },
-    })
+    }, { args = debug and { "--log-level", "debug" } or nil })
   end
 
   -- Feeds `count` more; numbers go on from what was fed before.
@@ -112,6 +112,28 @@ kafka.describe("a group", { partitions = 8 }, function(t)
     inputs.at_least_once(t.output, fed)
     one:drain()
     two:drain()
+  end)
+
+  -- Such a request may also be of a process that was killed, and come late.
+  it("a group of two engines that join at once with the same name ends one of them with 75, and not with 76", function()
+    feed(100)
+    local holds = member(nil, 30000) -- both wait for it to join again
+    holds:wait_for "partitions assigned"
+    holds:signal "STOP"
+    local one = member("one", 30000, "debug")
+    one:wait_for "-> wait-join"
+    local other = member("one", 30000)
+    wait.until_true(function() return not (one.process:running() and other.process:running()) end, "the end of one")
+    local ended, goes_on = one, other
+    if one.process:running() then ended, goes_on = other, one end
+    ended:ends_with(75)
+    assert.is_true(ended:says "another request to join as instance one came behind", ended:stderr())
+    holds:signal "CONT"
+    goes_on:wait_for "partitions assigned"
+    wait_committed()
+    goes_on:drain()
+    holds:drain()
+    inputs.at_least_once(t.output, fed)
   end)
 
   for name, count in pairs { ["under load"] = 20000, ["while it is idle"] = 100 } do
