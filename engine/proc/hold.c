@@ -2,6 +2,7 @@
  * How the engine kills what the zygote has forked. The zygote cannot: it has run user code, and so it may signal nobody. Nor
  * is it believed: it may name any process, so a process is held by a descriptor, and only when the kernel says that it is a
  * child of the zygote. Start with tide_zygote_hold(). */
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -63,26 +64,59 @@ void tide_zygote_kill(const struct tide_zygote *zygote, int hold, uint32_t worke
         syscall(SYS_pidfd_send_signal, hold, SIGKILL, NULL, 0);
 }
 
-/* What user code has left running while it was loaded, which has no other parent than the zygote. It may fork while it is
- * looked for, so there is a limit to that. */
+/* A process that is dead, and not reaped yet, is none. */
+static bool is_dead(int32_t pid)
+{
+    char state;
+    int32_t parent;
+    return !tide_hold_look(pid, &state, &parent) || state == 'Z';
+}
+
+/* What a thread of the zygote has forked. Returns whether there was something to kill. */
+static bool kill_children_of(const struct tide_zygote *zygote, const char *thread)
+{
+    char path[64];
+    int32_t pid;
+    bool found = false;
+    snprintf(path, sizeof(path), "/proc/%d/task/%.10s/children", zygote->pid, thread);
+    FILE *list = fopen(path, "re");
+    while (list && fscanf(list, "%d", &pid) == 1) {
+        int hold = is_dead(pid) ? TIDE_HOLD_NONE : tide_zygote_hold(zygote, pid);
+        tide_zygote_kill(zygote, hold, 0, 0);
+        found |= hold >= 0;
+        if (hold >= 0)
+            close(hold);
+    }
+    if (list)
+        fclose(list);
+    return found;
+}
+
+static bool kill_children(const struct tide_zygote *zygote)
+{
+    char path[32];
+    bool found = false;
+    snprintf(path, sizeof(path), "/proc/%d/task", zygote->pid);
+    DIR *threads = opendir(path);
+    const struct dirent *thread;
+    while (threads && (thread = readdir(threads)))
+        found |= thread->d_name[0] != '.' && kill_children_of(zygote, thread->d_name);
+    if (threads)
+        closedir(threads);
+    return found;
+}
+
+/* What user code has left running, which has no other parent than the zygote: who loses his own is given to it. The zygote
+ * is stopped, so that it forks no more; what it has forked may fork while it is looked for, so there is a limit to that. */
 void tide_hold_kill_children(const struct tide_zygote *zygote)
 {
-    char path[48];
-    bool found = true;
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", zygote->pid, zygote->pid);
-    for (int round = 0; round < MOST_ROUNDS && found; round++) {
-        int32_t pid;
-        FILE *list = fopen(path, "re");
-        found = false;
-        while (list && fscanf(list, "%d", &pid) == 1) {
-            int hold = tide_zygote_hold(zygote, pid);
-            tide_zygote_kill(zygote, hold, 0, 0);
-            found |= hold >= 0;
-            if (hold >= 0)
-                close(hold);
-        }
-        if (list)
-            fclose(list);
-        poll(NULL, 0, found);
+    char state = 0;
+    int32_t parent;
+    kill(zygote->pid, SIGSTOP);
+    for (int round = 0; round < MOST_ROUNDS; round++) {
+        bool stopped = !tide_hold_look(zygote->pid, &state, &parent) || strchr("TtZX", state);
+        if (!kill_children(zygote) && stopped)
+            return;
+        poll(NULL, 0, 1);
     }
 }

@@ -315,7 +315,8 @@ static bool take_message(struct tide_pool *pool, struct tide_worker_slot *slot,
     return false;
 }
 
-/* The end of file looks like an empty message. It comes when the zygote is gone, and then the run ends. */
+/* The end of file looks like an empty message. It comes only when a worker shuts its socket down, since this process has the
+ * worker's end as well. */
 static void read_messages(struct tide_pool *pool, struct tide_worker_slot *slot, uint32_t most)
 {
     union tide_received message;

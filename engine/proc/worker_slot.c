@@ -126,7 +126,7 @@ void tide_worker_slot_spawned(struct tide_worker_slot *slot, const struct tide_z
     }
     if (slot->state == TIDE_WORKER_READY)
         return; /* a worker that has sent something is there */
-    tide_log(TIDE_LOG_ERROR, "no new worker %u: fork: %s", slot->number, strerror(event->status));
+    tide_log(TIDE_LOG_ERROR, "no new worker %u: %s", slot->number, strerror(event->status));
     slot->deaths += slot->state == TIDE_WORKER_STARTING;
     slot->state = TIDE_WORKER_NONE;
     slot->kill_due = false;

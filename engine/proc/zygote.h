@@ -69,7 +69,7 @@ const char *tide_zygote_mark(const struct tide_zygote *zygote);
 bool tide_zygote_is_unchanged(const struct tide_zygote *zygote);
 /** The engine's socket of a worker slot, to send jobs and read reports; owned by the zygote. */
 int tide_zygote_socket(const struct tide_zygote *zygote, uint32_t worker);
-/** Sends a command. TIDE_BUSY: the zygote has its queue full of them; later. */
+/** Sends a command. TIDE_BUSY: the zygote has its queue full of them, or the kernel does not take more descriptors; later. */
 int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind kind,
                      uint32_t worker, uint32_t generation);
 /** Takes the next event. 1 = there was one, 0 = none now, TIDE_ETEMPORARY = the zygote is lost. What is no event is ignored

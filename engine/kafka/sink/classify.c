@@ -32,6 +32,11 @@ static enum fault fault_of(int error, const struct tide_kafka_facts *facts)
     }
 }
 
+int tide_kafka_report_error(int error)
+{
+    return error == RD_KAFKA_RESP_ERR__DESTROY ? RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION : error;
+}
+
 bool tide_kafka_topic_fails(int error)
 {
     switch (error) {

@@ -59,6 +59,9 @@ enum tide_kafka_produce_action tide_kafka_classify_produce(int error,
 /** How a refused record is reported. `aborted`: its transaction is aborted for it. */
 enum tide_report_kind tide_kafka_refusal_kind(int error, bool dead_letter, bool aborted);
 
+/** What the error of a delivery report means: librdkafka gives back most records of a partition that is gone as of an unknown
+ * partition, and those that came to it meanwhile, with its end, as destroyed (librdkafka 2.0.2, rd_kafka_toppar_destroy_final). */
+int tide_kafka_report_error(int error);
 /** The error is one of the topic: it is missing, or must not be written, or takes nothing now. */
 bool tide_kafka_topic_fails(int error);
 

@@ -25,7 +25,7 @@ static int topic_of(const struct tide_kafka_sink *sink, const rd_kafka_message_t
 
 /* Of errors only: the number of a topic is found by a search for its name. */
 static enum tide_kafka_report_action classify_error(const struct tide_kafka_sink *sink,
-                                                    const rd_kafka_message_t *record,
+                                                    const rd_kafka_message_t *record, int error,
                                                     struct tide_origin origin)
 {
     const struct tide_kafka_facts facts = {.transactional = sink->txn != NULL,
@@ -34,15 +34,15 @@ static enum tide_kafka_report_action classify_error(const struct tide_kafka_sink
                                            .dead_letter = origin.epoch & TIDE_ORIGIN_DEAD_LETTER,
                                            .partition_existed = tide_kafka_sink_partition_existed(
                                                sink, topic_of(sink, record), record->partition)};
-    return tide_kafka_classify_report(record->err, &facts);
+    return tide_kafka_classify_report(error, &facts);
 }
 
 /* Whatever fails within a transaction aborts it. */
-static void note_error(struct tide_kafka_sink *sink, const rd_kafka_message_t *record,
+static void note_error(struct tide_kafka_sink *sink, const rd_kafka_message_t *record, int error,
                        enum tide_kafka_report_action action)
 {
     char text[512];
-    tide_kafka_topic_text(text, sizeof(text), rd_kafka_topic_name(record->rkt), record->err);
+    tide_kafka_topic_text(text, sizeof(text), rd_kafka_topic_name(record->rkt), error);
     if (sink->txn)
         tide_kafka_txn_fail(sink->txn, text);
     else if (action == TIDE_KAFKA_REPORT_STOP)
@@ -80,7 +80,8 @@ static struct tide_message message_of(const struct tide_kafka_sink *sink,
 
 /* The list that deals with the record gets a copy of it, since its bytes go with the event. */
 static void keep_record(struct tide_kafka_sink *sink, struct tide_kafka_sent sent,
-                        const rd_kafka_message_t *record, enum tide_kafka_report_action action)
+                        const rd_kafka_message_t *record, int error,
+                        enum tide_kafka_report_action action)
 {
     struct tide_text packed = {0};
     struct tide_message message = message_of(sink, sent, record, &packed);
@@ -90,7 +91,7 @@ static void keep_record(struct tide_kafka_sink *sink, struct tide_kafka_sent sen
     else if (action == TIDE_KAFKA_REPORT_TRY_ALONE)
         tide_kafka_resend_alone_keep(sink, &message);
     else
-        tide_kafka_records_refuse(sink, &message, record->err, NULL, sink->txn != NULL);
+        tide_kafka_records_refuse(sink, &message, error, NULL, sink->txn != NULL);
     tide_text_free(&packed);
 }
 
@@ -101,9 +102,10 @@ static bool settle_record(struct tide_kafka_sink *sink, const rd_kafka_message_t
 {
     struct tide_kafka_sent sent = tide_kafka_sent_take(&sink->sent, record->_private);
     enum tide_kafka_report_action action = TIDE_KAFKA_REPORT_DELIVERED;
-    if (record->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        action = classify_error(sink, record, sent.origin);
-        note_error(sink, record, action);
+    int error = tide_kafka_report_error(record->err);
+    if (error != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        action = classify_error(sink, record, error, sent.origin);
+        note_error(sink, record, error, action);
     }
     switch (action) {
     case TIDE_KAFKA_REPORT_DELIVERED:
@@ -118,7 +120,7 @@ static bool settle_record(struct tide_kafka_sink *sink, const rd_kafka_message_t
     case TIDE_KAFKA_REPORT_REFUSED:
     case TIDE_KAFKA_REPORT_TRY_ALONE:
     case TIDE_KAFKA_REPORT_SEND_AGAIN:
-        keep_record(sink, sent, record, action);
+        keep_record(sink, sent, record, error, action);
         return false;
     case TIDE_KAFKA_REPORT_STOP:
         return false;

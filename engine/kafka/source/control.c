@@ -38,8 +38,8 @@ static bool is_configuration(rd_kafka_resp_err_t error)
  *   - a commit of it that is sent again finds this very engine under a new member id;
  *   - librdkafka forgets the member id when the session times out, and sends heartbeats without one until the partitions
  *     are given back; a broker that was restarted, and counts the session anew, still knows the instance by the old id.
- * And while it joins for the first time, a request to join of the process before it, which was killed, may reach the broker
- * behind its own: brokers do not keep the order of connections.
+ * And until its first assignment is complete, a request to join of the process before it, which was killed, may have reached
+ * the broker behind its own: brokers do not keep the order of connections.
  * librdkafka cannot go on in any case. Then starting again is right: the next engine joins in place of the old member.
  * Should a newer process be there after all, it is fenced by that, and ends with TIDE_EFENCED. */
 static void on_fatal(struct tide_kafka_source *source)

@@ -2,13 +2,17 @@
 -- What a worker is given at its spawn (proc/spawn.c), and that its zygote has nothing of it.
 local ffi = require "ffi"
 local library = require "tidemill.run.ffi"
+local files = require "spec.house.files"
 local process = require "spec.support.process"
+local wait = require "spec.support.wait"
 local workers = require "spec.support.workers"
 local C = require("spec.support.headers").declare("proc/inside.h")
 
 ffi.cdef [[
 long readlink(const char *path, char *text, size_t size);
 int dup(int fd);
+int pthread_create(unsigned long *thread, const void *attributes, void *(*start)(void *), void *argument);
+int system(const char *command);
 ]]
 
 describe("what a worker has of the engine", function()
@@ -63,11 +67,39 @@ describe("what a worker has of the engine", function()
     run:turn_until(function() return count() == loaded end, "as many open files as before")
   end)
 
+  it("what a worker has of the engine takes no place of a standard file that is closed", function()
+    run = workers.new { load = function() for fd = 0, 2 do ffi.C.close(fd) end end,
+      start = function(self) self.shared.gate = self.zygote.own end }
+    assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote, -1))
+    assert.equal(C.TIDE_OK, C.tide_pool_start(run.pools[1]))
+    run:until_alive()
+    assert.equal("done", run:finish(run:submit "ok"))
+    assert.is_true(run.shared.gate > 2, run.shared.gate)
+  end)
+
   it("what a worker has of the engine does not come to a zygote that has too many files open", function()
     run = workers.new { load = function() while ffi.C.dup(2) >= 0 do end end }
     assert.equal(C.TIDE_OK, C.tide_zygote_wait_loaded(run.zygote, -1))
     assert.equal(C.TIDE_OK, C.tide_pool_start(run.pools[1]))
     run:turn_until(function() return run.status < 0 end, "the pool to give up")
     assert.equal("worker 0 died 5 times in a row before it was ready", library.error())
+  end)
+end)
+
+describe("what a zygote has forked", function()
+  it("what a zygote has forked by a thread is killed with it", function()
+    local path = os.tmpname()
+    local function pid_of() return tonumber((files.read(path))) end
+    local run = workers.new { load = function()
+      local command = ffi.cast("void *", ("echo $$ > %s; exec sleep 300"):format(path))
+      ffi.C.pthread_create(ffi.new "unsigned long[1]", nil, ffi.cast("void *(*)(void *)", ffi.C.system), command)
+      wait.until_true(pid_of, "the process")
+    end }
+    assert.equal(C.TIDE_ECONFIG, C.tide_zygote_wait_loaded(run.zygote, -1))
+    assert.matches("left a process running", library.error())
+    local pid = pid_of()
+    os.remove(path)
+    wait.until_true(function() return not process.alive(pid) end, "its end")
+    run:free()
   end)
 end)

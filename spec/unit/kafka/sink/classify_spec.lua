@@ -11,7 +11,7 @@ local E = {
   INVALID_TIMESTAMP = 32, POLICY_VIOLATION = 44, OUT_OF_ORDER_SEQUENCE_NUMBER = 45, KAFKA_STORAGE_ERROR = 56,
   INVALID_RECORD = 87, __FATAL = -150, __PURGE_INFLIGHT = -151, __PURGE_QUEUE = -152, __STATE = -172,
   __QUEUE_FULL = -184, __INVALID_ARG = -186, __UNKNOWN_TOPIC = -188, __UNKNOWN_PARTITION = -190,
-  __MSG_TIMED_OUT = -192,
+  __MSG_TIMED_OUT = -192, __DESTROY = -197,
 }
 
 -- Those that the broker gives a whole batch for one bad record in it.
@@ -153,6 +153,14 @@ describe("the classification of a record that librdkafka does not take", functio
       { OTHER, "partition_existed", "STOP" },
       { OTHER, "partition_existed transactional", "STOP" },
     }
+  end)
+end)
+
+describe("the error of a delivery report", function()
+  it("the error of a delivery report is that of an unknown partition when the partition was destroyed", function()
+    for name, error in pairs(E) do
+      assert.equal(name == "__DESTROY" and E.__UNKNOWN_PARTITION or error, C.tide_kafka_report_error(error), name)
+    end
   end)
 end)
 
