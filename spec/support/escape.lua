@@ -26,7 +26,7 @@ local PIPELINE = [[
 local tide = require "tidemill"
 return tide.pipeline "escape" {
   tide.file_source { path = %q },
-  tide.run_task_with_multiprocessing { "carrier.lua", "witness.lua", processes = %d, max_batch_size = %d,
+  tide.run_task_with_multiprocessing { "carrier.lua", "witness.lua", processes = %d, max_batch_size = %s,
     max_input_block_size = "1MiB", max_output_block_size = "1MiB" },
   tide.run_task_with_multiprocessing { "neighbour.lua", processes = 1 },
   tide.file_sink { path = %q },
@@ -93,7 +93,8 @@ function escape.beyond(script)
   return script.landlock and no_landlock and "this kernel has no Landlock" or nil
 end
 
---- A pipeline under a level of trust. options: processes of the first step (1), max_batch_size (3), message_timeout,
+--- A pipeline under a level of trust. options: processes of the first step (1), max_batch_size (3), batch_time = after
+--- which a batch is closed that is not full (none: when a worker is idle), message_timeout,
 --- listed = the port of 127.0.0.1 that `network` names (none), dying = seconds that what a dead worker has left may
 --- take to be gone (20), program = its path (that of this build), faults = for TIDE_FAULTS (none).
 function escape.run(level, options)
@@ -124,8 +125,12 @@ function methods:start()
   self.fifo, self.out_path, self.letters_path = root .. "/fifo", root .. "/out", root .. "/letters"
   self.processes, self.lines, self.serial = options.processes or 1, 0, 0
   self.seen, self.tail, self.out_end, self.letters_end = {}, {}, 0, 0
+  local batches = options.max_batch_size or 3
+  if options.batch_time then
+    batches = ("%d, eager = false, max_batch_time = %q"):format(batches, options.batch_time)
+  end
   local file = assert(io.open(self.canary.folder .. "/p.lua", "w"))
-  file:write(PIPELINE:format(self.fifo, self.processes, options.max_batch_size or 3, self.out_path, self.letters_path,
+  file:write(PIPELINE:format(self.fifo, self.processes, batches, self.out_path, self.letters_path,
     self.level, options.message_timeout or "5s",
     options.listed and ('{ "127.0.0.1:%d" }'):format(options.listed) or "false"))
   file:close()
