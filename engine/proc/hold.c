@@ -107,7 +107,7 @@ static bool kill_children(const struct tide_zygote *zygote)
 }
 
 /* What user code has left running, which has no other parent than the zygote: who loses his own is given to it. The zygote
- * is stopped, so that it forks no more; what it has forked may fork while it is looked for, so there is a limit to that. */
+ * is stopped, and stays so, so that it forks no more; what it has forked may fork while it is looked for, so there is a limit to that. */
 void tide_hold_kill_children(const struct tide_zygote *zygote)
 {
     char state = 0;

@@ -171,7 +171,7 @@ int tide_zygote_open_log(struct tide_zygote *zygote);
 
 /** State (a letter, as proc(5) has it) and parent of a process. False: it is gone. */
 bool tide_hold_look(int32_t pid, char *state, int32_t *parent);
-/** In the engine: kills all children of the zygote. */
+/** In the engine: stops the zygote and kills all of its children. */
 void tide_hold_kill_children(const struct tide_zygote *zygote);
 
 /* ---- family.c ---- */

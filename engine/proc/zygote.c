@@ -133,9 +133,7 @@ int tide_zygote_send(struct tide_zygote *zygote, enum tide_zygote_command_kind k
     struct tide_zygote_command command = {kind, worker, generation};
     int fds[TIDE_DESCRIPTORS];
     uint32_t count = kind == TIDE_COMMAND_SPAWN ? tide_spawn_count(zygote, worker) : 0;
-    if (count > TIDE_DESCRIPTORS)
-        return tide_fail(TIDE_ECONFIG, "a pool has %u steps: a worker can have no more than %d",
-                         count, TIDE_DESCRIPTORS);
+    tide_require(count <= TIDE_DESCRIPTORS); /* a pool has few steps (TIDE_POOL_MOST_STEPS) */
     if (count > 0)
         tide_spawn_descriptors(zygote, worker, fds);
     int failed = tide_descriptors_send(zygote->engine_end, &command, sizeof(command), fds, count);

@@ -4,7 +4,6 @@
  * Start with tide_zygote_become(). */
 #include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -17,16 +16,14 @@
 static int enter_sandbox(struct tide_zygote *zygote)
 {
     uint32_t count = 0;
-    int *keep = tide_alloc(sizeof(int) * (3 * zygote->workers + 6));
+    int keep[6]; /* of the connector, two of the lookup tables, and its own */
     if (zygote->connector)
         keep[count++] = tide_connector_of_zygote(zygote->connector);
     count += tide_lookups_descriptors(zygote->lookups, keep + count);
     keep[count++] = zygote->zygote_end;
     keep[count++] = zygote->signals;
     keep[count++] = tide_guard_open();
-    int status = tide_sandbox_enter_zygote(&zygote->sandbox, &zygote->support, keep, count);
-    free(keep);
-    return status;
+    return tide_sandbox_enter_zygote(&zygote->sandbox, &zygote->support, keep, count);
 }
 
 static void close_if_open(int *fd)

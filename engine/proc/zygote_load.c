@@ -124,6 +124,7 @@ static int reject(struct tide_zygote *zygote, const struct tide_zygote_event *ev
 {
     zygote->unchanged = event->status == TIDE_OK && zygote->revision > 1;
     tide_hold_kill_children(zygote);
+    kill(zygote->pid, SIGCONT); /* it leaves by itself at the end of its socket */
     if (zygote->unchanged)
         return TIDE_OK;
     return tide_fail(event->status == TIDE_ETEMPORARY ? TIDE_ETEMPORARY : TIDE_ECONFIG, "%s",

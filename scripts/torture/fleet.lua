@@ -17,7 +17,7 @@ local metatable = { __index = methods }
 local PROGRAM = (os.getenv("TIDE_BUILD") or "build") .. "/tidemill"
 fleet.PROGRAM = PROGRAM
 local PIPELINE = "scripts/torture/pipeline.lua"
-local TRY_AGAIN = 75 -- an exit code
+fleet.TRY_AGAIN = 75 -- an exit code
 
 --- settings: dir (of logs, reports and the journal), journal (its path), parameters (of the pipeline, by name), second
 --- (a topic), keyed (what they keep for each key: counts, windows; nil = nothing).
@@ -96,7 +96,7 @@ end
 -- A request to join of the process before it, which was killed, may reach the broker behind its own: then it is started
 -- again, as its exit code says.
 local function met_late_request(engine, code, words)
-  return engine.static and engine.life > 1 and code == TRY_AGAIN
+  return engine.static and engine.life > 1 and code == fleet.TRY_AGAIN
     and words:find("another request to join as instance", 1, true)
 end
 

@@ -15,7 +15,7 @@ local metatable = { __index = methods }
 
 local SEGV = 11
 local SESSION = 4 -- seconds; session.timeout.ms of pipeline.lua
-local KILLED, TRY_AGAIN = 137, 75
+local KILLED, TRY_AGAIN = 137, fleet.TRY_AGAIN
 
 function nemesis.new(events, engines, settings)
   return setmetatable({ events = events, at = 1, fleet = engines, settings = settings, later = {}, injected = {},

@@ -100,6 +100,8 @@ describe("what a zygote has forked", function()
     local pid = pid_of()
     os.remove(path)
     wait.until_true(function() return not process.alive(pid) end, "its end")
+    wait.until_true(function() return not files.read(("/proc/%d/stat"):format(run.pid)):find "%) T" end,
+      "the zygote to go on, so that it sees the end of its socket")
     run:free()
   end)
 end)
